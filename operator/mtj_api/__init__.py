@@ -1,0 +1,20 @@
+"""The MusicTrainingJob: what a user may say, what it means, and what both sides of the system agree on.
+
+Invariant: depends on pydantic (and a YAML parser for reading files) alone, so that validating a job
+never waits for torch, Ray or a Kubernetes client.
+"""
+
+from mtj_api.errors import JobError
+from mtj_api.load import load_job, parse_job, read_resolved_job
+from mtj_api.resolve import Resolution, resolve
+from mtj_api.spec import MusicTrainingJob
+
+__all__ = [
+    "JobError",
+    "MusicTrainingJob",
+    "Resolution",
+    "load_job",
+    "parse_job",
+    "read_resolved_job",
+    "resolve",
+]

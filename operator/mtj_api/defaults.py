@@ -1,0 +1,70 @@
+"""The seed's tables: what a good default is, by strategy and by the model's size.
+
+Source: "Training Hyperparameters" and "Recommended Settings by Model Size" of the training guide. Where the
+guide gives a range, the end that is taken is said beside the figure.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from mtj_api.spec.model import SizeClass
+
+Strategy = Literal["full", "finetune"]
+
+
+@dataclass(frozen=True)
+class SizeRow:
+    """A row of the size table.
+
+    Attributes:
+        below: the row is for fewer parameters than this.
+        batch: sequences a step; the lower end of the guide's range, which fits more machines.
+        finetune_rate: learning rate of fine-tuning.
+        full_rate: learning rate from scratch: the guide's 1e-3 to 5e-4, falling with size.
+        dropout: the guide's 0.1 to 0.3; larger models get less, as they see more data a parameter.
+    """
+
+    below: float
+    batch: int
+    finetune_rate: float
+    full_rate: float
+    dropout: float
+
+
+SIZES: dict[SizeClass, SizeRow] = {
+    "small": SizeRow(500e6, 32, 5e-5, 1e-3, 0.1),
+    "medium": SizeRow(2e9, 16, 2e-5, 7e-4, 0.1),
+    "large": SizeRow(10e9, 4, 1e-5, 5e-4, 0.1),
+    "xl": SizeRow(float("inf"), 1, 5e-6, 5e-4, 0.1),
+}
+
+
+@dataclass(frozen=True)
+class StrategyRow:
+    """What the guide says of a strategy.
+
+    Attributes:
+        decay: how the learning rate falls.
+        weight_decay: full 0.01 to 0.1, fine-tuning 0.001 to 0.01; the upper end, for small data sets.
+        hours: music that it needs at least.
+    """
+
+    decay: Literal["cosine", "linear"]
+    weight_decay: float
+    hours: float
+
+
+STRATEGIES: dict[Strategy, StrategyRow] = {
+    "full": StrategyRow("cosine", 0.1, 50.0),
+    "finetune": StrategyRow("linear", 0.01, 1.0),
+}
+
+CHECKPOINT_STEPS = 1000
+"""The guide saves every 1000 to 5000 steps."""
+
+
+def size_class(parameters: int) -> SizeClass:
+    """The row of the size table for a model of so many parameters."""
+    return next(name for name, row in SIZES.items() if parameters < row.below)

@@ -1,0 +1,56 @@
+"""How large a model is and how much memory training it takes, by arithmetic alone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from mtj_api.spec.model import Architecture
+from mtj_api.spec.training import Training
+
+TYPICAL_VOCABULARY = 512
+"""Tokens of the symbolic vocabularies: the grid has about 150, REMI about 500."""
+
+
+@dataclass(frozen=True)
+class MemoryEstimate:
+    """Bytes that one training process holds at its peak, by what holds them."""
+
+    weights: int
+    gradients: int
+    optimizer: int
+    averaged_weights: int
+    activations: int
+
+    @property
+    def total(self) -> int:
+        return self.weights + self.gradients + self.optimizer + self.averaged_weights + self.activations
+
+
+def parameter_count(architecture: Architecture, vocabulary: int = TYPICAL_VOCABULARY) -> int:
+    """Parameters of the symbolic decoder: 12 width^2 a layer, and the tied embedding."""
+    width = architecture.width
+    return architecture.layers * (12 * width * width + 2 * width) + vocabulary * width + width
+
+
+def training_memory(architecture: Architecture, training: Training, processes: int = 1) -> MemoryEstimate:
+    """Memory of one process, without the libraries themselves (about 0.4 GiB).
+
+    Weights, gradients and AdamW's two moments are fp32 whatever the precision; activations are counted a token
+    and layer as 34 widths of 2-byte values (Korthikanti et al. 2022, arXiv 2205.05198, without the attention
+    matrix, which the fused kernel never makes), twice that in fp32, and one width with checkpointing.
+    """
+    parameters = parameter_count(architecture)
+    sequences = -(-training.batch.size // (training.batch.accumulation * processes))
+    tokens = sequences * architecture.context
+    bytes_a_value = 4 if training.precision == "fp32" else 2
+    widths = 1 * bytes_a_value if training.activation_checkpointing else 17 * bytes_a_value
+    layers = tokens * architecture.layers * architecture.width * widths
+    logits = tokens * TYPICAL_VOCABULARY * (bytes_a_value + 8)
+    one_layer = tokens * architecture.width * 17 * bytes_a_value if training.activation_checkpointing else 0
+    return MemoryEstimate(
+        weights=4 * parameters,
+        gradients=4 * parameters,
+        optimizer=8 * parameters,
+        averaged_weights=4 * parameters if training.regularization.weight_averaging else 0,
+        activations=layers + one_layer + logits,
+    )

@@ -1,0 +1,48 @@
+"""The MusicTrainingJob resource as pydantic models, one file a part of the spec.
+
+A field exists only when something acts on it. A field made by ``derived`` has no fixed default: its value
+follows from others, and ``mtj_api.resolve`` fills it in with the reason.
+"""
+
+from mtj_api.spec.base import SpecModel
+from mtj_api.spec.checkpoint import Checkpoint
+from mtj_api.spec.dataset import (
+    AudioPreparation,
+    Augmentation,
+    Dataset,
+    MidiPreparation,
+    Segmentation,
+    Split,
+    Workers,
+)
+from mtj_api.spec.evaluation import CompositionRequest, Evaluation, Sampling
+from mtj_api.spec.job import JobSpec, Metadata, MusicTrainingJob
+from mtj_api.spec.model import Architecture, Model
+from mtj_api.spec.monitoring import Monitoring
+from mtj_api.spec.training import Batch, Optimizer, Regularization, Schedule, Training
+
+__all__ = [
+    "Architecture",
+    "AudioPreparation",
+    "Augmentation",
+    "Batch",
+    "Checkpoint",
+    "CompositionRequest",
+    "Dataset",
+    "Evaluation",
+    "JobSpec",
+    "Metadata",
+    "MidiPreparation",
+    "Model",
+    "Monitoring",
+    "MusicTrainingJob",
+    "Optimizer",
+    "Regularization",
+    "Sampling",
+    "Schedule",
+    "Segmentation",
+    "SpecModel",
+    "Split",
+    "Training",
+    "Workers",
+]

@@ -1,0 +1,16 @@
+"""``spec.checkpoint``: what survives a lost process."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from mtj_api.spec.base import SpecModel, Url, derived
+
+
+class Checkpoint(SpecModel):
+    """Where and how often the whole state of training is saved."""
+
+    url: Url = derived()
+    every_steps: int = derived(ge=1, le=10_000_000)
+    keep: int = Field(default=2, ge=1, le=1000)
+    """Newest checkpoints that are kept; the best by validation loss is kept besides."""

@@ -1,0 +1,77 @@
+"""``spec.training``: how the model is trained (seed: Training Methodologies)."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+from pydantic import Field
+
+from mtj_api.spec.base import Rule, SpecModel, derived
+
+
+class Optimizer(SpecModel):
+    """AdamW."""
+
+    learning_rate: float = derived(gt=0.0, le=1.0)
+    """Peak learning rate."""
+    weight_decay: float = derived(ge=0.0, le=1.0)
+    beta1: float = Field(default=0.9, ge=0.0, lt=1.0)
+    beta2: float = Field(default=0.95, ge=0.0, lt=1.0)
+    gradient_clip: float = Field(default=1.0, gt=0.0, le=1000.0)
+    """Largest norm of the gradient; larger ones are scaled down to it."""
+
+
+class Schedule(SpecModel):
+    """The learning rate over time."""
+
+    warmup_steps: int = derived(ge=0, le=10_000_000)
+    """Steps over which the rate rises from 0 to its peak."""
+    decay: Literal["cosine", "linear", "constant"] = derived()
+    final_ratio: float = Field(default=0.1, ge=0.0, le=1.0)
+    """The last rate as a part of the peak."""
+
+
+class Batch(SpecModel):
+    """Sequences an optimizer step."""
+
+    RULES: ClassVar[tuple[Rule, ...]] = (
+        Rule(
+            "!has(self.size) || self.size % self.accumulation == 0",
+            lambda b: b.size is None or b.size % b.accumulation == 0,
+            "size must be a multiple of accumulation",
+        ),
+    )
+
+    size: int = derived(ge=1, le=1_048_576)
+    """Sequences a step over all processes."""
+    accumulation: int = Field(default=1, ge=1, le=4096)
+    """Into how many passes a step is divided, to save memory."""
+
+
+class Regularization(SpecModel):
+    """Against overfitting."""
+
+    dropout: float = derived(ge=0.0, lt=1.0)
+    """On the residual branches and embeddings; attention keeps its fast kernel without it."""
+    weight_averaging: float = Field(default=0.999, ge=0.0, lt=1.0)
+    """Decay of the exponential moving average of the weights that is evaluated and published; 0 is none."""
+
+
+class Training(SpecModel):
+    """How the model is trained."""
+
+    strategy: Literal["full", "finetune"] = derived()
+    """``full`` trains from scratch, ``finetune`` goes on from ``model.pretrained``."""
+    processes_per_node: int = Field(default=1, ge=1, le=64)
+    """Training processes on a machine: one a GPU, or a few on CPU."""
+    precision: Literal["fp32", "bf16", "fp16"] = "bf16"
+    """fp16 needs a GPU."""
+    activation_checkpointing: bool = False
+    """Recompute activations in the backward pass: slower, and far less memory."""
+    steps: int = Field(default=2000, ge=1, le=100_000_000)
+    """Optimizer steps in all."""
+    optimizer: Optimizer = Field(default_factory=Optimizer)
+    schedule: Schedule = Field(default_factory=Schedule)
+    batch: Batch = Field(default_factory=Batch)
+    regularization: Regularization = Field(default_factory=Regularization)
+    seed: int = Field(default=0, ge=0, le=2**31 - 1)
