@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 
-class Unusable(Exception):
+class Unusable(Exception):  # noqa: N818 - not an error of ours: the file is counted and the run goes on
     """A source file that cannot become training data.
 
     Attributes:
