@@ -200,12 +200,8 @@ def _discounts(counts: Ints) -> Floats:
         return np.array(FALLBACK_DISCOUNTS)
     y = n1 / (n1 + 2 * n2)
     estimates = (1 - 2 * y * n2 / n1, 2 - 3 * y * n3 / n2, 3 - 4 * y * n4 / n3 if n3 else 0.0)
-    return np.array(
-        [
-            d if 0 < d <= times else spare
-            for times, d, spare in zip((1, 2, 3), estimates, FALLBACK_DISCOUNTS, strict=True)
-        ]
-    )
+    usable = zip((1, 2, 3), estimates, FALLBACK_DISCOUNTS, strict=True)
+    return np.array([estimate if 0 < estimate <= times else spare for times, estimate, spare in usable])
 
 
 def _find(sorted_values: Ints, wanted: Ints) -> tuple[Ints, npt.NDArray[np.bool_]]:
