@@ -1,0 +1,133 @@
+"""From a piece to the rows that the model reads: conditions, then a window of the piece, and what follows each.
+
+A row is ``[prefix][BEGIN t0 t1 ...]``; its targets are the next tokens, and those of the prefix do not count.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from mtj_trainer.families.symbolic.model import IGNORED
+from mtj_trainer.tokens import Conditions, Tokenizer
+
+
+@dataclass(frozen=True)
+class Row:
+    """One sequence for the model: (T,) tokens, (T, F) features and (T,) targets, all int64."""
+
+    tokens: npt.NDArray[np.int64]
+    features: npt.NDArray[np.int64]
+    targets: npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Rows of equal length, padded: (B, T), (B, T, F) and (B, T), and how many targets count."""
+
+    tokens: Tensor
+    features: Tensor
+    targets: Tensor
+    counted: int
+
+    def to(self, device: torch.device) -> Batch:
+        if device.type == "cpu":
+            return self
+        return Batch(
+            self.tokens.to(device, non_blocking=True),
+            self.features.to(device, non_blocking=True),
+            self.targets.to(device, non_blocking=True),
+            self.counted,
+        )
+
+
+class Piece:
+    """A whole piece ready to be cut into rows.
+
+    Args:
+        tokenizer: of the tokens.
+        tokens: (T,) the music, without begin and end.
+        conditions: what the prefix says; ``None`` in it is said to be unknown.
+        metre_of: what the features are counted by, where that differs from what the prefix may say.
+    """
+
+    def __init__(
+        self,
+        tokenizer: Tokenizer,
+        tokens: npt.NDArray[np.integer],
+        conditions: Conditions,
+        metre_of: Conditions | None = None,
+    ) -> None:
+        self._prefix = np.array(tokenizer.prefix(conditions), dtype=np.int64)
+        self._stream = np.concatenate([[tokenizer.begin], tokens, [tokenizer.end]]).astype(np.int64)
+        known = tokenizer.features(tokens, metre_of or conditions)
+        self._features = np.concatenate([known, known[-1:]])  # one row a token of the stream: what follows it
+        self.positions = len(self._stream) - 1
+        """How many tokens can be predicted: the music and the end."""
+
+    def row(self, first: int, context: int) -> Row:
+        """The window that predicts the tokens from ``first`` on, at most ``context`` long with its prefix."""
+        length = min(context - len(self._prefix), self.positions - first)
+        window = slice(first, first + length)
+        prefix_features = np.zeros((len(self._prefix), self._features.shape[1]), dtype=np.int64)
+        ignored = np.full(len(self._prefix), IGNORED, dtype=np.int64)
+        return Row(
+            np.concatenate([self._prefix, self._stream[window]]),
+            np.concatenate([prefix_features, self._features[window]]),
+            np.concatenate([ignored, self._stream[first + 1 : first + 1 + length]]),
+        )
+
+    @property
+    def prefix_length(self) -> int:
+        return len(self._prefix)
+
+
+def collate(rows: Sequence[Row], pad: int) -> Batch:
+    """Rows to a batch as long as the longest of them."""
+    longest = max(len(row.tokens) for row in rows)
+    tokens = np.full((len(rows), longest), pad, dtype=np.int64)
+    features = np.zeros((len(rows), longest, rows[0].features.shape[1]), dtype=np.int64)
+    targets = np.full((len(rows), longest), IGNORED, dtype=np.int64)
+    for index, row in enumerate(rows):
+        tokens[index, : len(row.tokens)] = row.tokens
+        features[index, : len(row.tokens)] = row.features
+        targets[index, : len(row.tokens)] = row.targets
+    counted = int((targets != IGNORED).sum())
+    return Batch(torch.from_numpy(tokens), torch.from_numpy(features), torch.from_numpy(targets), counted)
+
+
+def window_count(positions: int, window: int) -> int:
+    """Windows that it takes to see every position of a piece once."""
+    return max(1, -(-positions // window))
+
+
+def training_start(positions: int, window: int, index: int, shift: float) -> int:
+    """Where training window ``index`` of a piece begins.
+
+    The windows divide the piece evenly and are full wherever the piece is long enough, so that hardly any of a
+    batch is padding; ``shift`` in [0, 1), another one each epoch, moves the cuts.
+    """
+    count = window_count(positions, window)
+    room = positions - window
+    if room <= 0:
+        return 0
+    return round(room * (index + shift) / count) if count > 1 else round(room * shift)
+
+
+def sliding_windows(positions: int, window: int) -> list[tuple[int, int]]:
+    """(first position of a window, first position that it counts): each position is counted once.
+
+    Every position but those of the first window is predicted from at least half a window of context.
+    """
+    windows = [(0, 0)]
+    stride = max(1, window // 2)
+    while windows[-1][0] + window < positions:
+        counted_from = windows[-1][0] + window
+        first = min(windows[-1][0] + stride, positions - window)
+        windows.append((first, counted_from))
+    return windows
