@@ -45,13 +45,22 @@ def estimate_key(pitch_class_weights: npt.ArrayLike) -> tuple[str, float]:
     Raises:
         ValueError: not twelve finite numbers, or a negative one.
     """
+    correlations = key_correlations(pitch_class_weights)
+    best = int(np.argmax(correlations))
+    return KEYS[best], float(correlations[best])
+
+
+def key_correlations(pitch_class_weights: npt.ArrayLike) -> npt.NDArray[np.float64]:
+    """(24,) how well the weights fit each of ``KEYS``, as a correlation; zeros where all weights are equal.
+
+    Raises:
+        ValueError: not twelve finite numbers, or a negative one.
+    """
     weights = np.asarray(pitch_class_weights, dtype=np.float64)
     if weights.shape != (12,) or not np.isfinite(weights).all() or (weights < 0).any():
         raise ValueError(f"pitch-class weights must be 12 finite numbers of at least 0, not {pitch_class_weights!r}")
     centred = weights - weights.mean()
     norm = np.linalg.norm(centred)
     if norm <= 1e-12 * max(1.0, float(weights.max())):
-        return KEYS[0], 0.0
-    correlations = _PROFILES @ (centred / norm)
-    best = int(np.argmax(correlations))
-    return KEYS[best], float(correlations[best])
+        return np.zeros(len(KEYS))
+    return np.asarray(_PROFILES @ (centred / norm), dtype=np.float64)
