@@ -1,0 +1,186 @@
+"""Ray, as far as preparing needs it: a few workers that run a function over many items.
+
+Invariant: Ray is started when the first item is run and never before, so that a run with nothing to do does not
+wait for it; and a worker that dies takes one item with it at most, which is handed back as ``Lost``.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+import signal
+import tempfile
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Generic, Self, TypeVar
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+RETRIES = 2
+"""How often an item is tried again after its worker died, before it is taken to be the cause."""
+
+OBJECT_STORE_BYTES = 80 << 20
+"""Results are small records; Ray wants no less than this."""
+
+POLL_SECONDS = 1.0
+"""How long a wait for results may keep a signal from being seen."""
+
+ENVIRONMENT = {
+    "OMP_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+    "MKL_NUM_THREADS": "1",
+    "NUMBA_NUM_THREADS": "1",
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    "RAY_task_oom_retries": str(RETRIES),
+}
+"""One thread a worker, since there is a worker a core; no reports to Ray's makers; no warning about GPUs."""
+
+
+@dataclass(frozen=True)
+class Done(Generic[Item, Result]):
+    """An item and what the function made of it."""
+
+    item: Item
+    result: Result
+
+
+@dataclass(frozen=True)
+class Lost(Generic[Item]):
+    """An item whose worker died each time that it was tried."""
+
+    item: Item
+    why: str
+
+
+class WorkerPool:
+    """Workers of a Ray cluster: the one that ``RAY_ADDRESS`` names, else one of its own on this machine.
+
+    Args:
+        count: items in work at a time.
+    """
+
+    def __init__(self, count: int) -> None:
+        self.count = count
+        self._folder: Path | None = None
+        self._started = False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def run(
+        self, function: Callable[[Item], Result], items: Iterable[Item]
+    ) -> Iterator[Done[Item, Result] | Lost[Item]]:
+        """``function`` of each item, as they finish; never more than ``count`` are in work or waiting.
+
+        Raises:
+            Exception: what ``function`` raises is raised here.
+        """
+        self.start()
+        import ray
+
+        remote = ray.remote(num_cpus=1, max_retries=RETRIES)(function)
+        waiting = iter(items)
+        in_work: dict[Any, Item] = {}
+        exhausted = False
+        while True:
+            while not exhausted and len(in_work) < self.count:
+                try:
+                    item = next(waiting)
+                except StopIteration:
+                    exhausted = True
+                else:
+                    in_work[remote.remote(item)] = item
+            if not in_work:
+                return
+            finished, _ = ray.wait(list(in_work), num_returns=1, timeout=POLL_SECONDS)
+            for reference in finished:
+                item = in_work.pop(reference)
+                try:
+                    result = ray.get(reference)
+                except ray.exceptions.RayTaskError as error:
+                    raise error.cause from error
+                except (ray.exceptions.WorkerCrashedError, ray.exceptions.OutOfMemoryError) as error:
+                    yield Lost(item, str(error).splitlines()[0])
+                else:
+                    yield Done(item, result)
+
+    def start(self) -> None:
+        """Start Ray, or join it where it runs already; ``run`` does so by itself."""
+        if self._started:
+            return
+        with _signals_kept(), _environment(ENVIRONMENT):
+            import ray
+
+            logging.getLogger("ray").setLevel(logging.ERROR)
+            if os.environ.get("RAY_ADDRESS"):
+                ray.init(log_to_driver=False, configure_logging=False)
+            else:
+                self._folder = Path(tempfile.mkdtemp(prefix="mtj-ray-"))
+                ray.init(
+                    address="local",
+                    num_cpus=self.count,
+                    include_dashboard=False,
+                    log_to_driver=False,
+                    configure_logging=False,
+                    object_store_memory=OBJECT_STORE_BYTES,
+                    _temp_dir=str(self._folder),
+                )
+            self._started = True
+
+    def stop(self) -> None:
+        """Stop what was started, and what it is working on."""
+        if self._started:
+            import ray
+
+            with _signals_kept():
+                ray.shutdown()
+            self._started = False
+        if self._folder is not None:
+            shutil.rmtree(self._folder, ignore_errors=True)
+            self._folder = None
+
+
+@contextmanager
+def _signals_kept() -> Iterator[None]:
+    """Ray installs handlers of its own that end the process; the stage's are put back, and told what they missed."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    kept = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    ended_by_ray = False
+    try:
+        yield
+    except SystemExit:
+        ended_by_ray = True
+    finally:
+        for number, handler in kept.items():
+            signal.signal(number, handler if handler is not None else signal.SIG_DFL)
+    if ended_by_ray:
+        signal.raise_signal(signal.SIGTERM)
+
+
+@contextmanager
+def _environment(values: dict[str, str]) -> Iterator[None]:
+    """Workers inherit what is set while Ray starts; this process goes back to what it had."""
+    before = {name: os.environ.get(name) for name in values}
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
