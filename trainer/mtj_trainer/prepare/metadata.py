@@ -22,29 +22,11 @@ FILE_FIELDS = ("file_path", "file_name")
 """Which field of a row names its file: relative to the row's own folder or to the source, or by its mere name."""
 
 PLAIN_FOLDERS = frozenset(
-    [
-        "audio",
-        "midi",
-        "mid",
-        "mp3",
-        "wav",
-        "flac",
-        "ogg",
-        "raw",
-        "processed",
-        "music",
-        "songs",
-        "tracks",
-        "data",
-        "dataset",
-        "train",
-        "training",
-        "validation",
-        "valid",
-        "val",
-        "test",
-        "misc",
-    ]
+    {
+        *("audio", "midi", "mid", "mp3", "wav", "flac", "ogg", "raw", "processed"),
+        *("music", "songs", "tracks", "data", "dataset", "misc"),
+        *("train", "training", "validation", "valid", "val", "test"),
+    }
 )
 """Folder names that say how files are stored and not who plays; they make no artist and no album."""
 
@@ -111,7 +93,7 @@ class Row:
 
     Attributes:
         where: the metadata file and the line.
-        folder: where the metadata file lies, relative to the source.
+        folder: where the metadata file lies, relative to the source; ``.`` for the source itself.
         file: what the row calls its file.
     """
 
@@ -185,7 +167,7 @@ def read_rows(read: Callable[[str], bytes], entries: Iterable[Entry]) -> tuple[l
                 continue
             description, sentences = describe(values)
             complaints.extend(Complaint("malformed", where, sentence) for sentence in sentences)
-            rows.append(Row(where, "" if folder == "." else folder, file, description))
+            rows.append(Row(where, folder, file, description))
     return rows, complaints
 
 
@@ -201,16 +183,16 @@ def match_rows(rows: Iterable[Row], tracks: Mapping[str, str]) -> tuple[dict[str
     by_name: dict[tuple[str, str], list[str]] = {}
     for key in tracks:
         path = PurePosixPath(key)
-        for folder in ("", *(str(parent) for parent in path.parents if str(parent) != ".")):
-            by_name.setdefault((folder, path.name), []).append(key)
+        for folder in path.parents:
+            by_name.setdefault((str(folder), path.name), []).append(key)
     found: dict[str, list[Description]] = {}
-    complaints = []
+    complaints: list[Complaint] = []
     for row in rows:
-        key = _matching_key(row, tracks, by_name)
-        if key is None:
+        matching = _matching_key(row, tracks, by_name)
+        if matching is None:
             complaints.append(Complaint("unmatched", row.where, f"no music file matches {row.file!r}"))
         else:
-            found.setdefault(tracks[key], []).append(row.description)
+            found.setdefault(tracks[matching], []).append(row.description)
     return {track: merge(*descriptions) for track, descriptions in found.items()}, complaints
 
 
