@@ -6,11 +6,12 @@ A stage is any process that keeps this contract; an executor needs to know nothi
 from __future__ import annotations
 
 from enum import IntEnum
+from typing import Final
 
 GROUP = "training.discomusica.io"
 VERSION = "v1alpha1"
-API_VERSION = f"{GROUP}/{VERSION}"
-KIND = "MusicTrainingJob"
+API_VERSION: Final = "training.discomusica.io/v1alpha1"
+KIND: Final = "MusicTrainingJob"
 PLURAL = "musictrainingjobs"
 SINGULAR = "musictrainingjob"
 SHORT_NAME = "mtj"

@@ -1,4 +1,4 @@
-"""The seed's tables: what a good default is, by strategy and by the model's size.
+"""The guide's tables: what a good default is, by strategy and by the model's size.
 
 Source: "Training Hyperparameters" and "Recommended Settings by Model Size" of the training guide. Where the
 guide gives a range, the end that is taken is said beside the figure.
@@ -63,6 +63,27 @@ STRATEGIES: dict[Strategy, StrategyRow] = {
 
 CHECKPOINT_STEPS = 1000
 """The guide saves every 1000 to 5000 steps."""
+
+
+GUIDE_DEFAULTS: dict[str, str] = {
+    "spec.dataset.audio.sample_rate": "default (guide: 44.1 or 48 kHz)",
+    "spec.dataset.audio.bit_depth": "default (guide: 16 or 24 bit)",
+    "spec.dataset.audio.loudness_lufs": "default (guide: -14 LUFS)",
+    "spec.dataset.audio.trim_silence": "default (guide: remove silence at both ends)",
+    "spec.dataset.audio.fade_seconds": "default (guide: fade in and out, against clicks)",
+    "spec.dataset.audio.segment.min_seconds": "default (guide: 10 to 30 seconds)",
+    "spec.dataset.audio.segment.max_seconds": "default (guide: 10 to 30 seconds)",
+    "spec.dataset.audio.segment.overlap_seconds": "default (guide: overlapping segments)",
+    "spec.dataset.audio.segment.boundaries": "default (guide: complete musical phrases)",
+    "spec.dataset.split.train": "default (guide: 80 %)",
+    "spec.dataset.split.validation": "default (guide: 10 %)",
+    "spec.dataset.split.test": "default (guide: 10 %)",
+    "spec.dataset.split.keep_together": "default (guide: artists and albums apart)",
+    "spec.training.precision": "default (guide: mixed precision)",
+    "spec.training.optimizer.gradient_clip": "default (guide: 1.0 to 5.0)",
+    "spec.training.regularization.weight_averaging": "default (guide: average the weights)",
+}
+"""Why the fixed defaults that come from the guide are what they are, by attribute path."""
 
 
 def size_class(parameters: int) -> SizeClass:

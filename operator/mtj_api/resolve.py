@@ -9,9 +9,12 @@ from typing import Any
 from pydantic import BaseModel
 
 from mtj_api import walk
-from mtj_api.defaults import CHECKPOINT_STEPS, SIZES, STRATEGIES, size_class
+from mtj_api.defaults import CHECKPOINT_STEPS, GUIDE_DEFAULTS, SIZES, STRATEGIES, SizeRow, size_class
 from mtj_api.estimate import parameter_count
 from mtj_api.spec import Architecture, CompositionRequest, MusicTrainingJob, Training
+
+GIVEN = "set in the job"
+"""The reason for a value that the user wrote."""
 
 Derivation = Callable[[MusicTrainingJob], tuple[Any, str]]
 
@@ -54,9 +57,15 @@ def resolve(job: MusicTrainingJob) -> Resolution:
         reasons[".".join(path)] = reason
     values = []
     for dotted, camel, value in _leaves(resolved):
-        reason = reasons.get(dotted) or ("set in the job" if dotted in given else "default")
-        values.append(ResolvedValue(camel, value, reason))
+        values.append(ResolvedValue(camel, value, _reason(dotted, given, reasons)))
     return Resolution(resolved, tuple(values))
+
+
+def _reason(dotted: str, given: set[str], reasons: dict[str, str]) -> str:
+    if dotted in given:
+        return GIVEN
+    whole, _, _ = dotted.rpartition(".")
+    return reasons.get(dotted) or reasons.get(whole) or GUIDE_DEFAULTS.get(dotted) or "default"
 
 
 def _training(job: MusicTrainingJob) -> Training:
@@ -97,7 +106,7 @@ def _strategy(job: MusicTrainingJob) -> tuple[Any, str]:
     return "full", "there is no model.pretrained to start from"
 
 
-def _size_row(job: MusicTrainingJob) -> tuple[str, Any]:
+def _size_row(job: MusicTrainingJob) -> tuple[str, SizeRow]:
     assert job.spec.model is not None
     return job.spec.model.size, SIZES[job.spec.model.size]
 
@@ -126,9 +135,11 @@ def _warmup(job: MusicTrainingJob) -> tuple[Any, str]:
 
 def _batch_size(job: MusicTrainingJob) -> tuple[Any, str]:
     size, row = _size_row(job)
-    accumulation = _training(job).batch.accumulation
-    batch = -(-row.batch // accumulation) * accumulation
-    return batch, f"a {size} model (guide: size table)"
+    training = _training(job)
+    passes = training.batch.accumulation * training.processes_per_node
+    batch = -(-row.batch // passes) * passes
+    rounded = f", up to a multiple of {passes}" if batch != row.batch else ""
+    return batch, f"a {size} model (guide: size table){rounded}"
 
 
 def _dropout(job: MusicTrainingJob) -> tuple[Any, str]:
@@ -164,7 +175,7 @@ _DERIVATIONS: dict[tuple[str, ...], Derivation] = {
     ),
     ("spec", "dataset", "modalities"): _modalities,
     ("spec", "dataset", "midi", "steps_per_beat"): _steps_per_beat,
-    ("spec", "dataset", "augmentation", "transpose_semitones"): lambda job: (
+    ("spec", "dataset", "augmentation", "transpose_semitones"): lambda _job: (
         6,
         "reaches all twelve keys and stays near the voices' ranges (guide: up to an octave)",
     ),

@@ -1,18 +1,29 @@
-"""What every part of the spec shares: camelCase names, no unknown fields, derived fields, and rules in CEL."""
+"""What every part of the spec shares: camelCase names, no unknown fields, derived fields, and rules in CEL.
+
+Invariant: whatever Python refuses, the API server refuses too, by the schema that ``mtj_api.crd`` makes of the
+same declarations. ``Rule``, ``Distinct`` and ``Url`` each say a thing once for both.
+"""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Self
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
+    StringConstraints,
+    model_validator,
+)
 from pydantic.alias_generators import to_camel
+from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 DERIVED = "x-mtj-derived"
-
-Url = Annotated[str, StringConstraints(min_length=1, max_length=1024)]
-"""``s3://bucket/prefix``, ``file:///folder`` or a path, which is relative to the working directory."""
 
 
 def derived(**constraints: Any) -> Any:
@@ -26,13 +37,15 @@ class Rule:
 
     Attributes:
         cel: the expression, over ``self`` in camelCase, that must be true.
-        holds: the same over the pydantic model.
-        message: what to write instead.
+        holds: the same over the pydantic model, or over the value itself for a rule on a type.
+        message: what is wrong and what to write instead.
+        field: the camelCase path, below ``self``, of the field that the message is about; the whole where empty.
     """
 
     cel: str
     holds: Callable[[Any], bool]
     message: str
+    field: str = ""
 
 
 class SpecModel(BaseModel):
@@ -48,5 +61,62 @@ class SpecModel(BaseModel):
     def _rules_hold(self) -> Self:
         for rule in self.RULES:
             if not rule.holds(self):
-                raise ValueError(rule.message)
+                raise PydanticCustomError("rule", "{message}", {"message": rule.message, "field": rule.field})
         return self
+
+
+@dataclass(frozen=True, eq=False)
+class _Checked:
+    """A check on one value, in Python and, as ``keywords``, in the CRD."""
+
+    check: Callable[[Any], Any]
+    keywords: tuple[tuple[str, Any], ...]
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_after_validator_function(self.check, handler(source))
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        return {**handler(schema), **dict(self.keywords)}
+
+
+def _distinct(values: list[Any]) -> list[Any]:
+    for index, value in enumerate(values):
+        if value in values[:index]:
+            raise PydanticCustomError(
+                "rule", "{message}", {"message": f"{value} is there twice; keep one", "field": ""}
+            )
+    return values
+
+
+Distinct = _Checked(_distinct, (("x-kubernetes-list-type", "set"),))
+"""Marks a list whose items are all different."""
+
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:/")
+
+URL_RULE = Rule(
+    "self.startsWith('s3://') ? self.matches('^s3://[^/]') : "
+    "self.startsWith('file://') ? self.startsWith('file:///') : "
+    "!self.matches('^[A-Za-z][A-Za-z0-9+.-]*:/')",
+    lambda url: (
+        url[5:6] not in ("", "/")
+        if url.startswith("s3://")
+        else url.startswith("file:///")
+        if url.startswith("file://")
+        else _SCHEME.match(url) is None
+    ),
+    "no storage is known for this; write s3://bucket/prefix, file:///folder or a path",
+)
+
+
+def _stored(url: str) -> str:
+    if not URL_RULE.holds(url):
+        raise PydanticCustomError("rule", "{message}", {"message": URL_RULE.message, "field": ""})
+    return url
+
+
+Url = Annotated[
+    str,
+    StringConstraints(min_length=1, max_length=1024),
+    _Checked(_stored, (("x-kubernetes-validations", [{"rule": URL_RULE.cel, "message": URL_RULE.message}]),)),
+]
+"""``s3://bucket/prefix``, ``file:///folder`` or a path, which is relative to the working directory."""

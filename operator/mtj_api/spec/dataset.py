@@ -1,4 +1,4 @@
-"""``spec.dataset``: where the music comes from and how it becomes training data (seed: Data Preparation)."""
+"""``spec.dataset``: where the music comes from and how it becomes training data (guide: Data Preparation)."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, StringConstraints
 
-from mtj_api.spec.base import Rule, SpecModel, Url, derived
+from mtj_api.spec.base import Distinct, Rule, SpecModel, Url, derived
 
 Feature = Literal[
     "mel",
@@ -31,11 +31,13 @@ class Segmentation(SpecModel):
             "self.minSeconds <= self.maxSeconds",
             lambda s: s.min_seconds <= s.max_seconds,
             "minSeconds must not exceed maxSeconds",
+            "minSeconds",
         ),
         Rule(
             "self.overlapSeconds < self.minSeconds",
             lambda s: s.overlap_seconds < s.min_seconds,
             "overlapSeconds must be less than minSeconds",
+            "overlapSeconds",
         ),
     )
 
@@ -68,7 +70,7 @@ class AudioPreparation(SpecModel):
     """Fade at both ends of each segment, against clicks."""
     segment: Segmentation = Field(default_factory=Segmentation)
     """How recordings are cut."""
-    features: Annotated[list[Feature], Field(max_length=9)] = Field(default_factory=list)
+    features: Annotated[list[Feature], Field(max_length=9), Distinct] = Field(default_factory=list)
     """Features stored beside each segment."""
 
 
@@ -106,7 +108,7 @@ class Split(SpecModel):
     train: float = Field(default=0.8, gt=0.0, le=1.0)
     validation: float = Field(default=0.1, gt=0.0, le=1.0)
     test: float = Field(default=0.1, gt=0.0, le=1.0)
-    keep_together: Annotated[list[MetadataField], Field(max_length=8)] = Field(
+    keep_together: Annotated[list[MetadataField], Field(max_length=8), Distinct] = Field(
         default_factory=lambda: ["artist", "album"]
     )
     """Tracks that share a value of one of these metadata fields are never on two sides."""
@@ -137,7 +139,7 @@ class Dataset(SpecModel):
     """A named collection instead of a source."""
     cache: Url = derived()
     """Where prepared data lies, under the hash of what made it; jobs may share it."""
-    modalities: Annotated[list[Modality], Field(min_length=1, max_length=2)] = derived()
+    modalities: Annotated[list[Modality], Field(min_length=1, max_length=2), Distinct] = derived()
     """What to prepare of what is found."""
     audio: AudioPreparation = Field(default_factory=AudioPreparation)
     midi: MidiPreparation = Field(default_factory=MidiPreparation)

@@ -1,4 +1,4 @@
-"""``spec.evaluation``: how the model is judged and what it is asked to play (seed: Model Evaluation)."""
+"""``spec.evaluation``: how the model is judged and what it is asked to play (guide: Model Evaluation)."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints
 
-from mtj_api.spec.base import SpecModel, derived
+from mtj_api.spec.base import Distinct, SpecModel, derived
 
 Key = Annotated[str, StringConstraints(pattern=r"^[A-G][#b]?(maj|min)$")]
 Metre = Annotated[str, StringConstraints(pattern=r"^[1-9][0-9]?/(1|2|4|8|16)$")]
@@ -22,7 +22,7 @@ class CompositionRequest(SpecModel):
     """Such as ``4/4``."""
     tempo: float | None = Field(default=None, ge=20.0, le=300.0)
     """Quarter notes a minute."""
-    instruments: Annotated[list[Instrument], Field(max_length=16)] | None = None
+    instruments: Annotated[list[Instrument], Field(min_length=1, max_length=16), Distinct] | None = None
     """General MIDI programs from 0; 128 is a drum kit."""
     bars: int = Field(default=8, ge=1, le=512)
     """Length."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
@@ -11,7 +11,7 @@ from mtj_api.spec.base import Rule, SpecModel, Url
 from mtj_api.spec.checkpoint import Checkpoint
 from mtj_api.spec.dataset import Dataset
 from mtj_api.spec.evaluation import Evaluation
-from mtj_api.spec.model import Model
+from mtj_api.spec.model import Condition, Model
 from mtj_api.spec.monitoring import Monitoring
 from mtj_api.spec.training import Training
 
@@ -27,6 +27,19 @@ class Metadata(BaseModel):
     name: Name
 
 
+def _strategy_fits(spec: JobSpec) -> bool:
+    if spec.training is None or spec.training.strategy is None or spec.model is None:
+        return True
+    return (spec.training.strategy == "finetune") == (spec.model.pretrained is not None)
+
+
+def _requests_fit(spec: JobSpec) -> bool:
+    if spec.model is None or spec.evaluation.requests is None:
+        return True
+    hidden = set(get_args(Condition)) - set(spec.model.conditioning)
+    return all(getattr(request, name) is None for request in spec.evaluation.requests for name in hidden)
+
+
 class JobSpec(SpecModel):
     """What to prepare, train, evaluate and publish."""
 
@@ -34,7 +47,30 @@ class JobSpec(SpecModel):
         Rule(
             "has(self.model) || !has(self.training)",
             lambda s: s.model is not None or s.training is None,
-            "training needs a model; leave both out to prepare data only",
+            "training needs a model; add 'model: {}' for the defaults, or leave both out to prepare data only",
+            "training",
+        ),
+        Rule(
+            "!has(self.training) || !has(self.training.strategy) || !has(self.model) || "
+            "(self.training.strategy == 'finetune') == has(self.model.pretrained)",
+            _strategy_fits,
+            "finetune goes on from model.pretrained and full starts from nothing; give finetune together with "
+            "model.pretrained, or leave strategy out",
+            "training.strategy",
+        ),
+        Rule(
+            "!has(self.model) || !has(self.dataset.modalities) || 'midi' in self.dataset.modalities",
+            lambda s: s.model is None or s.dataset.modalities is None or "midi" in s.dataset.modalities,
+            "the model family symbolic reads MIDI; add midi to the modalities",
+            "dataset.modalities",
+        ),
+        Rule(
+            "!has(self.model) || !has(self.evaluation.requests) || self.evaluation.requests.all(r, "
+            + " && ".join(f"(!has(r.{name}) || '{name}' in self.model.conditioning)" for name in get_args(Condition))
+            + ")",
+            _requests_fit,
+            "a request asks for something that is not in model.conditioning; add it there or leave it out here",
+            "evaluation.requests",
         ),
     )
 
@@ -52,7 +88,7 @@ class JobSpec(SpecModel):
 class MusicTrainingJob(BaseModel):
     """Trains a music model from a folder of recordings or MIDI."""
 
-    model_config = ConfigDict(extra="forbid", populate_by_name=True)
+    model_config = ConfigDict(extra="forbid", populate_by_name=True, use_attribute_docstrings=True)
 
     api_version: Literal["training.discomusica.io/v1alpha1"] = Field(alias="apiVersion", default=API_VERSION)
     kind: Literal["MusicTrainingJob"] = KIND

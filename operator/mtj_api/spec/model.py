@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal, get_args
 
 from pydantic import Field
 
-from mtj_api.spec.base import Rule, SpecModel, Url, derived
+from mtj_api.spec.base import Distinct, Rule, SpecModel, Url, derived
 
 Condition = Literal["key", "metre", "tempo", "instruments"]
 SizeClass = Literal["small", "medium", "large", "xl"]
@@ -20,6 +20,7 @@ class Architecture(SpecModel):
             "self.width % (2 * self.heads) == 0",
             lambda a: a.width % (2 * a.heads) == 0,
             "width must be an even multiple of heads, as 192 is of 6",
+            "width",
         ),
     )
 
@@ -38,6 +39,7 @@ class Model(SpecModel):
             "!(has(self.pretrained) && has(self.architecture))",
             lambda m: m.pretrained is None or m.architecture is None,
             "give either pretrained, which brings its own architecture, or architecture",
+            "architecture",
         ),
     )
 
@@ -48,9 +50,9 @@ class Model(SpecModel):
     architecture: Architecture | None = derived()
     """The sizes of a model from scratch."""
     size: SizeClass = derived()
-    """The row of the seed's table that sets batch size and rates; follows from the architecture."""
-    conditioning: Annotated[list[Condition], Field(max_length=4)] = Field(
-        default_factory=lambda: ["key", "metre", "tempo", "instruments"]
+    """The row of the guide's size table that sets batch size and rates; follows from the architecture."""
+    conditioning: Annotated[list[Condition], Field(max_length=4), Distinct] = Field(
+        default_factory=lambda: list(get_args(Condition))
     )
     """What a request may ask for."""
     condition_dropout: float = Field(default=0.1, ge=0.0, le=1.0)

@@ -1,4 +1,4 @@
-"""``spec.training``: how the model is trained (seed: Training Methodologies)."""
+"""``spec.training``: how the model is trained (guide: Training Methodologies)."""
 
 from __future__ import annotations
 
@@ -34,14 +34,6 @@ class Schedule(SpecModel):
 class Batch(SpecModel):
     """Sequences an optimizer step."""
 
-    RULES: ClassVar[tuple[Rule, ...]] = (
-        Rule(
-            "!has(self.size) || self.size % self.accumulation == 0",
-            lambda b: b.size is None or b.size % b.accumulation == 0,
-            "size must be a multiple of accumulation",
-        ),
-    )
-
     size: int = derived(ge=1, le=1_048_576)
     """Sequences a step over all processes."""
     accumulation: int = Field(default=1, ge=1, le=4096)
@@ -59,6 +51,22 @@ class Regularization(SpecModel):
 
 class Training(SpecModel):
     """How the model is trained."""
+
+    RULES: ClassVar[tuple[Rule, ...]] = (
+        Rule(
+            "!has(self.batch.size) || self.batch.size % (self.batch.accumulation * self.processesPerNode) == 0",
+            lambda t: t.batch.size is None or t.batch.size % (t.batch.accumulation * t.processes_per_node) == 0,
+            "the size must be a multiple of accumulation times processesPerNode, so that every pass of every "
+            "process has the same number of sequences",
+            "batch.size",
+        ),
+        Rule(
+            "!has(self.schedule.warmupSteps) || self.schedule.warmupSteps < self.steps",
+            lambda t: t.schedule.warmup_steps is None or t.schedule.warmup_steps < t.steps,
+            "warmupSteps must be less than steps; a twentieth of them is usual",
+            "schedule.warmupSteps",
+        ),
+    )
 
     strategy: Literal["full", "finetune"] = derived()
     """``full`` trains from scratch, ``finetune`` goes on from ``model.pretrained``."""

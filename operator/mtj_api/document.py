@@ -1,0 +1,213 @@
+"""A job file as written: the YAML's values, where in the file each stands, and changes from the command line.
+
+Invariant: YAML means here what it means to Kubernetes, and whatever YAML would pass over in silence, such as a
+key that is given twice, is an error.
+"""
+
+from __future__ import annotations
+
+import copy
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import yaml
+
+from mtj_api.contract import API_VERSION, KIND
+from mtj_api.errors import JobError
+
+Location = tuple[str | int, ...]
+"""The keys and list indices that lead to a value."""
+
+LARGEST = 100_000
+"""Values in a file; more are a mistake, or aliases that multiply."""
+
+_HEADER_HINT = f"begin with 'apiVersion: {API_VERSION}' and 'kind: {KIND}'"
+
+
+@dataclass(frozen=True)
+class Document:
+    """One job as written.
+
+    Attributes:
+        value: what the YAML says, unchecked.
+        source: what to call the file.
+        places: where each value stands, such as ``job.yaml:7`` or ``--set spec.training.steps``.
+    """
+
+    value: dict[str, Any]
+    source: str
+    places: Mapping[Location, str]
+
+    def where(self, location: Location) -> str:
+        """The place of a value, or of the nearest thing around it that was written, and its dotted name."""
+        around = next((location[:n] for n in range(len(location), -1, -1) if location[:n] in self.places), ())
+        place, name = self.places.get(around, self.source), dotted(location)
+        return place if not name or place.endswith(f" {name}") else f"{place}: {name}"
+
+
+def dotted(location: Location) -> str:
+    """``("spec", "requests", 0, "key")`` as ``spec.requests[0].key``."""
+    text = ""
+    for part in location:
+        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else part
+    return text
+
+
+def read_document(text: str, source: str) -> Document:
+    """The single job in a YAML text; other resources in the same text are passed over.
+
+    Raises:
+        JobError: the text is no YAML, says a key twice, or holds no job or several.
+    """
+    jobs: list[Document] = []
+    kinds: list[str] = []
+    try:
+        loader = _Loader(text)
+        while loader.check_node():
+            node = loader.get_node()
+            assert node is not None
+            places = dict(_places(node, source))
+            value = loader.construct_document(node)
+            if value is None:
+                continue
+            if not isinstance(value, dict):
+                raise JobError("the document is not a mapping", where=source, instead=_HEADER_HINT)
+            kinds.append(str(value.get("kind", "something without a kind")))
+            if value.get("kind") == KIND:
+                jobs.append(Document(value, source, places))
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f"{source}:{mark.line + 1}" if mark else source
+        problem = getattr(error, "problem", None) or getattr(error, "reason", None) or "it cannot be parsed"
+        raise JobError(f"not valid YAML: {problem}", where=where, instead="mend the indentation or quoting") from None
+    except RecursionError:
+        raise JobError("the YAML is nested too deeply", where=source, instead=_HEADER_HINT) from None
+    if len(jobs) == 1:
+        return jobs[0]
+    if not jobs:
+        found = f"found {', '.join(kinds)}" if kinds else "the file is empty"
+        raise JobError(f"there is no {KIND} here ({found})", where=source, instead=_HEADER_HINT)
+    raise JobError(f"there are {len(jobs)} jobs here", where=source, instead="keep one job a file")
+
+
+def with_settings(document: Document, settings: Sequence[str]) -> Document:
+    """The document with values put in from the command line.
+
+    Args:
+        document: what was read from the file; it is left as it is.
+        settings: ``spec.training.steps=100``, one field each; the value is YAML, and null removes the field.
+            Later ones win.
+
+    Raises:
+        JobError: a setting has another form, or leads through something that is no group of fields.
+    """
+    value, places = copy.deepcopy(document.value), dict(document.places)
+    for setting in settings:
+        name, equals, text = setting.partition("=")
+        if not equals or not name:
+            raise JobError("a setting has no value", where=f"--set {setting}", instead="write --set FIELD=VALUE")
+        location = _location(name)
+        try:
+            new = _Loader(text).get_single_data()
+        except yaml.YAMLError:
+            raise JobError(f"{text} is not valid YAML", where=f"--set {name}", instead="quote it") from None
+        _put(value, location, new, name)
+        for place in [known for known in places if known[: len(location)] == location]:
+            del places[place]
+        places[location] = f"--set {name}"
+    return Document(value, document.source, places)
+
+
+def _location(name: str) -> Location:
+    if not re.fullmatch(r"\w[\w-]*(\[\d+\])*(\.\w[\w-]*(\[\d+\])*)*", name):
+        raise JobError(
+            "this is not the name of a field", where=f"--set {name}", instead="write spec.training.steps=100"
+        )
+    return tuple(int(index) if index else key for index, key in re.findall(r"\[(\d+)\]|([\w-]+)", name))
+
+
+def _put(value: Any, location: Location, new: Any, name: str) -> None:
+    for depth, part in enumerate(location):
+        within = dotted(location[:depth])
+        if isinstance(part, int):
+            if not isinstance(value, list) or part >= len(value):
+                length = len(value) if isinstance(value, list) else 0
+                raise JobError(
+                    f"there is no item {part} in {within}, which has {length}",
+                    where=f"--set {name}",
+                    instead=f"set {within} as a whole, as in --set '{within}=[...]'",
+                )
+        elif not isinstance(value, dict):
+            raise JobError(f"{within} has no fields", where=f"--set {name}", instead=f"set {within} as a whole")
+        if depth == len(location) - 1:
+            if new is None and isinstance(value, dict):
+                value.pop(part, None)
+            else:
+                value[part] = new
+        else:
+            if isinstance(value, dict) and value.get(part) is None:
+                value[part] = {}
+            value = value[part]
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML as Kubernetes reads it: ``1e-3`` is a number, times stay text, and ``1000.0`` is a whole number."""
+
+    yaml_implicit_resolvers = {  # noqa: RUF012 - PyYAML declares it so
+        first: [(tag, pattern) for tag, pattern in resolvers if not tag.endswith((":float", ":int", ":timestamp"))]
+        for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
+
+
+def _number(loader: _Loader, node: yaml.ScalarNode) -> int | float:
+    number = float(loader.construct_yaml_float(node))
+    return int(number) if number.is_integer() and abs(number) < 2**53 else number
+
+
+_Loader.add_constructor("tag:yaml.org,2002:float", _number)
+
+
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:int",
+    re.compile(r"^(?:[-+]?0b[01_]+|[-+]?0o?[0-7_]+|[-+]?(?:0|[1-9][0-9_]*)|[-+]?0x[0-9a-fA-F_]+)$"),
+    list("-+0123456789"),
+)
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float",
+    re.compile(r"^[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?$|^[-+]?\.(inf|Inf|INF)$|^\.(nan|NaN|NAN)$"),
+    list("-+0123456789."),
+)
+
+
+def _places(node: yaml.Node, source: str) -> Iterator[tuple[Location, str]]:
+    for count, (location, line) in enumerate(_lines(node, (), source, frozenset())):
+        if count > LARGEST:
+            raise JobError(f"the file says more than {LARGEST:,} values", where=source, instead="write fewer aliases")
+        yield location, f"{source}:{line}"
+
+
+def _lines(node: yaml.Node, location: Location, source: str, around: frozenset[int]) -> Iterator[tuple[Location, int]]:
+    """The line of every value, where its key stands if it has one."""
+    yield location, node.start_mark.line + 1
+    if id(node) in around:
+        where = f"{source}:{node.start_mark.line + 1}"
+        raise JobError("an alias stands inside of what it repeats", where=where, instead="write the value out")
+    around |= {id(node)}
+    if isinstance(node, yaml.MappingNode):
+        seen: dict[str, int] = {}
+        for key, value in node.value:
+            name, key_line = str(key.value), key.start_mark.line + 1
+            if name in seen:
+                raise JobError(
+                    f"{dotted((*location, name))} is given twice",
+                    where=f"{source}:{key_line}",
+                    instead=f"keep one (see line {seen[name]})",
+                )
+            seen[name] = key_line
+            for inner, line in _lines(value, (*location, name), source, around):
+                yield inner, key_line if inner == (*location, name) else line
+    elif isinstance(node, yaml.SequenceNode):
+        for index, value in enumerate(node.value):
+            yield from _lines(value, (*location, index), source, around)

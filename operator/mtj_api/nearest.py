@@ -1,0 +1,87 @@
+"""For a field that does not exist: the one that the user most likely means."""
+
+from __future__ import annotations
+
+import difflib
+
+from pydantic.alias_generators import to_camel
+
+from mtj_api import walk
+from mtj_api.document import Location, dotted
+from mtj_api.spec import MusicTrainingJob
+
+SYNONYMS: dict[str, str] = {
+    "lr": "spec.training.optimizer.learningRate",
+    "gradClip": "spec.training.optimizer.gradientClip",
+    "maxGradNorm": "spec.training.optimizer.gradientClip",
+    "scheduler": "spec.training.schedule",
+    "warmup": "spec.training.schedule.warmupSteps",
+    "batchSize": "spec.training.batch.size",
+    "gradientAccumulation": "spec.training.batch.accumulation",
+    "gradientAccumulationSteps": "spec.training.batch.accumulation",
+    "ema": "spec.training.regularization.weightAveraging",
+    "epochs": "spec.training.steps",
+    "numEpochs": "spec.training.steps",
+    "maxSteps": "spec.training.steps",
+    "gradientCheckpointing": "spec.training.activationCheckpointing",
+    "mixedPrecision": "spec.training.precision",
+    "dtype": "spec.training.precision",
+    "gpus": "spec.training.processesPerNode",
+    "numProcesses": "spec.training.processesPerNode",
+    "numLayers": "spec.model.architecture.layers",
+    "hiddenSize": "spec.model.architecture.width",
+    "embeddingSize": "spec.model.architecture.width",
+    "numHeads": "spec.model.architecture.heads",
+    "sequenceLength": "spec.model.architecture.context",
+    "vocabulary": "spec.dataset.midi.tokenizer",
+    "prompts": "spec.evaluation.requests",
+    "numWorkers": "spec.dataset.workers.count",
+    "checkpoint.path": "spec.checkpoint.url",
+    "dataset.path": "spec.dataset.source",
+    "dataset.url": "spec.dataset.source",
+    "saveSteps": "spec.checkpoint.everySteps",
+    "evalSteps": "spec.evaluation.everySteps",
+    "outputDir": "spec.output",
+    "transpose": "spec.dataset.augmentation.transposeSemitones",
+}
+"""What other tools call a field, alone or with the field around it, and our name for it."""
+
+_FIELDS = tuple(walk.fields_of(MusicTrainingJob))
+
+
+def field_at(location: Location) -> walk.SpecField | None:
+    """The field that a location in a job leads to, if there is one."""
+    shape = tuple("[]" if isinstance(part, int) else part for part in location)
+    return next((field for field in _FIELDS if field.path == shape), None)
+
+
+def fields_in(location: Location) -> list[walk.SpecField]:
+    """The fields directly in the group that a location leads to."""
+    shape = tuple("[]" if isinstance(part, int) else str(part) for part in location)
+    return [field for field in _FIELDS if field.path[:-1] == shape]
+
+
+def instead_of(location: Location) -> str:
+    """What to write instead of an unknown field, as part of a sentence."""
+    name, around = to_camel(str(location[-1])), location[:-1]
+    siblings = [field.path[-1] for field in fields_in(around)]
+    if name in siblings:
+        return f"did you mean {name}?"
+    for known in (f"{around[-1]}.{name}" if around else "", name):
+        if known in SYNONYMS:
+            return f"did you mean {SYNONYMS[known]}?"
+    namesakes = [_name(field.path) for field in _FIELDS if field.path[-1] == name and field.path[0] == "spec"]
+    if namesakes:
+        return f"did you mean {' or '.join(namesakes[:3])}?"
+    near = difflib.get_close_matches(name, siblings, n=1, cutoff=0.6)
+    if near:
+        return f"did you mean {near[0]}?"
+    elsewhere = {field.path[-1]: field.path for field in reversed(_FIELDS) if field.path[0] == "spec"}
+    far = difflib.get_close_matches(name, elsewhere, n=1, cutoff=0.75)
+    if far:
+        return f"did you mean {_name(elsewhere[far[0]])}?"
+    return f"the fields here are {', '.join(siblings)}"
+
+
+def _name(path: tuple[str, ...]) -> str:
+    return dotted(path).replace(".[]", "[]")
