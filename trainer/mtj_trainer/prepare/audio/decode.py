@@ -1,0 +1,108 @@
+"""A recording's bytes to samples at the wanted rate and channels, in one pass.
+
+Each block is mixed down as soon as it is read and then resampled, so a 192 kHz six-channel hour never lies in memory.
+Invariant: what is returned is the whole recording; a file that ends early is refused, not shortened.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import soundfile
+import soxr
+
+from mtj_trainer.prepare.audio.container import is_cut_short, looks_like_audio, promised_mp3_seconds
+from mtj_trainer.prepare.audio.downmix import mix_matrix
+from mtj_trainer.prepare.quarantine import Unusable
+
+Samples = npt.NDArray[np.float32]
+"""(frames, channels), full scale at 1.0; it may go beyond until it is limited."""
+
+_BLOCK_FRAMES = 1 << 17
+_CLEARLY_SHORT_SECONDS = 0.2  # encoders' delays and padding are below this
+_FORMATS = frozenset({"WAV", "WAVEX", "RF64", "FLAC", "OGG", "MP3", "MPEG"})
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """A recording at the wanted rate and channels, and what it was before.
+
+    Attributes:
+        samples: (frames, channels).
+        duration_seconds: how long the original plays.
+        sample_rate: of the original.
+        channels: of the original.
+    """
+
+    samples: Samples
+    duration_seconds: float
+    sample_rate: int
+    channels: int
+
+
+def decode(data: bytes, name: str, sample_rate: int, channels: int) -> Decoded:
+    """Decode wav, flac, ogg (Vorbis, Opus) or mp3.
+
+    Raises:
+        Unusable: ``empty-file``, ``not-audio``, ``truncated`` or ``unreadable``.
+    """
+    if not data:
+        raise Unusable("empty-file", f"{name} has no content")
+    if not looks_like_audio(data):
+        raise Unusable("not-audio", f"{name} is not a wav, flac, ogg or mp3 recording, whatever its name says")
+    if is_cut_short(data):
+        raise Unusable("truncated", f"{name} ends before its header says so")
+    try:
+        sound = soundfile.SoundFile(io.BytesIO(data))
+    except (soundfile.LibsndfileError, TypeError) as error:  # TypeError: a header with a raw encoding
+        raise Unusable("unreadable", f"{name} cannot be decoded: {error}") from error
+    with sound:
+        if sound.format not in _FORMATS:
+            raise Unusable("not-audio", f"{name} is a {sound.format} file, not a wav, flac, ogg or mp3 recording")
+        mix = mix_matrix(sound.channels, channels, vorbis_order=sound.format == "OGG")
+        frames, blocks = 0, []
+        resampler = _resampler(sound.samplerate, sample_rate, channels)
+        for block in _read(sound, name):
+            frames += len(block)
+            mixed = block if np.array_equal(mix, np.eye(len(mix))) else block @ mix
+            blocks.append(mixed if resampler is None else resampler.resample_chunk(mixed))
+        if resampler is not None:
+            blocks.append(resampler.resample_chunk(np.zeros((0, channels), np.float32), last=True))
+        duration = frames / sound.samplerate
+        promised = _promised_seconds(sound, data)
+        if promised is not None and duration < promised - max(_CLEARLY_SHORT_SECONDS, 0.001 * promised):
+            raise Unusable("truncated", f"{name} ends after {duration:.1f} s of the {promised:.1f} s in its header")
+        samples = np.concatenate(blocks) if blocks else np.zeros((0, channels), np.float32)
+        return Decoded(samples, duration, sound.samplerate, sound.channels)
+
+
+def _read(sound: soundfile.SoundFile, name: str) -> Iterator[Samples]:
+    """Blocks of (frames, channels) until the decoder has no more; where it fails, the length will be found short."""
+    while True:
+        try:
+            block = sound.read(_BLOCK_FRAMES, dtype="float32", always_2d=True)
+        except soundfile.LibsndfileError as error:
+            if sound.format == "WAV" or not sound.frames:
+                raise Unusable("unreadable", f"{name} cannot be decoded: {error}") from error
+            return
+        if not len(block):
+            return
+        if not np.isfinite(block).all():
+            raise Unusable("unreadable", f"{name} holds samples that are not finite numbers")
+        yield block
+
+
+def _promised_seconds(sound: soundfile.SoundFile, data: bytes) -> float | None:
+    if sound.format in {"MP3", "MPEG"}:
+        return promised_mp3_seconds(data)
+    frames = int(sound.frames)
+    known = 0 < frames < 1 << 62  # a flac file written to a pipe does not say
+    return frames / int(sound.samplerate) if known else None
+
+
+def _resampler(rate: int, target: int, channels: int) -> soxr.ResampleStream | None:
+    return None if rate == target else soxr.ResampleStream(rate, target, channels, dtype="float32", quality="HQ")
