@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -138,7 +139,7 @@ def _mean_tempo(score: Score) -> float:
     """Mean over time, so that a ritardando of one bar does not count like the piece."""
     end = max(1, score.end())
     edges = [tempo.time for tempo in score.tempos] + [end]
-    spans = [max(0, after - before) for before, after in zip(edges[:-1], edges[1:], strict=True)]
+    spans = [max(0, after - before) for before, after in pairwise(edges)]
     if not any(spans):
         return float(score.tempos[0].qpm)
     return float(np.average([tempo.qpm for tempo in score.tempos], weights=spans))

@@ -8,6 +8,8 @@ TonicNet, Peracha 2019, arXiv 1911.11775): all of it follows from the tokens bef
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import numpy.typing as npt
 from symusic import Note, Score, Tempo, TimeSignature, Track
@@ -166,7 +168,7 @@ def _runs(column: npt.NDArray[np.int64]) -> list[tuple[int, int]]:
         return []
     changes = np.flatnonzero(np.diff(column)) + 1
     edges = [0, *changes.tolist(), len(column)]
-    return list(zip(edges[:-1], edges[1:], strict=True))
+    return list(pairwise(edges))
 
 
 def _held(grid: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:

@@ -49,7 +49,7 @@ def generate(
         while not piece.is_complete:
             piece.draw(temperature, top_p)
     model.train(was_training)
-    return [piece.tokens for piece in pieces]
+    return [tokenizer.first_bars(piece.tokens, piece.request, bars) for piece in pieces]
 
 
 class _Writer:
@@ -66,7 +66,7 @@ class _Writer:
     ) -> None:
         self._model = model
         self._tokenizer = tokenizer
-        self._request = request
+        self.request = request
         self._bars = bars
         self._device = next(model.parameters()).device
         self._generator = torch.Generator().manual_seed(seed)
@@ -85,7 +85,7 @@ class _Writer:
     def is_complete(self) -> bool:
         if len(self._music) >= self._limit:
             return True
-        return self._tokenizer.bars(self.tokens, self._request) >= self._bars
+        return self._tokenizer.bars(self.tokens, self.request) >= self._bars
 
     def draw(self, temperature: float, top_p: float) -> None:
         """Append a token."""
@@ -109,7 +109,7 @@ class _Writer:
 
     def _features(self, after: int) -> npt.NDArray[np.int64]:
         """Features for the predictions after each position of the stream from ``after`` (-1 is begin) on."""
-        return self._tokenizer.features(self.tokens, self._request)[after + 1 :]
+        return self._tokenizer.features(self.tokens, self.request)[after + 1 :]
 
     def _read(self, tokens: list[int], features: npt.NDArray[np.int64]) -> Tensor:
         """(V,) logits of what follows ``tokens``."""

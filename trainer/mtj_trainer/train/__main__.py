@@ -1,0 +1,105 @@
+"""The training stage: one of the processes that torchrun starts."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from torch import Tensor
+
+from mtj_api import JobError, MusicTrainingJob
+from mtj_trainer.families.symbolic.family import SymbolicFamily
+from mtj_trainer.prepare.dataset import PreparedDataset
+from mtj_trainer.stage import Interrupted, run_stage, stop_requested, work_dir
+from mtj_trainer.storage import Storage, open_storage
+from mtj_trainer.train.checkpoint import CheckpointFolder
+from mtj_trainer.train.curves import KEY as CURVES_KEY
+from mtj_trainer.train.curves import Curves
+from mtj_trainer.train.distributed import World, join_world
+from mtj_trainer.train.fingerprint import fingerprint
+from mtj_trainer.train.loop import Intervals, Trainer
+from mtj_trainer.train.metrics import TrainingMetrics
+from mtj_trainer.train.observe import Observer
+from mtj_trainer.train.tensorboard import ScalarEvents
+
+RECORD = "stages/train.json"
+BEST = "train/best"
+LOG_EVERY = 10
+
+
+def train(job: MusicTrainingJob) -> None:
+    """Train the model of a resolved job on its prepared data, from the latest checkpoint on."""
+    output = open_storage(job.spec.output)
+    dataset_url = str(_record(output, "stages/prepare.json", "prepare")["dataset"])
+    with join_world() as world:
+        _train(job, output, dataset_url, world)
+
+
+def _train(job: MusicTrainingJob, output: Storage, dataset_url: str, world: World) -> None:
+    settings = job.spec.training
+    assert settings is not None
+    run = fingerprint(job, dataset_url)
+    folder = open_storage(job.spec.checkpoint.url).child(run)
+    checkpoints = CheckpointFolder(folder, job.spec.checkpoint.keep)
+    done = checkpoints.complete_steps()
+    family = SymbolicFamily(job, PreparedDataset.open(dataset_url, work_dir()))
+    metrics = TrainingMetrics(job.metadata.name, world.rank, world.local_rank, job.spec.monitoring.metrics_port)
+    resumed = done[-1] if done else 0
+    events = None
+    if world.is_first:
+        if resumed:
+            print(f"train     going on from the checkpoint of step {resumed} at {folder.url}", flush=True)
+        if job.spec.monitoring.tensorboard:
+            events = ScalarEvents(output.child("tensorboard"), resumed)
+    observer = Observer(metrics, Curves(output, resumed) if world.is_first else None, events)
+
+    def save_best(weights: dict[str, Tensor]) -> None:
+        family.save(folder.child("best"), weights)
+
+    intervals = Intervals(LOG_EVERY, job.spec.evaluation.every_steps, job.spec.checkpoint.every_steps)
+    try:
+        trainer = Trainer(family, settings, world, checkpoints, save_best, observer, intervals, stop_requested.is_set)
+        if not trainer.run():
+            if world.is_first:
+                print(f"train     stopped at step {trainer.state.step}; its checkpoint is complete", flush=True)
+            raise Interrupted
+    finally:
+        observer.close()
+    if world.is_first:
+        state = trainer.state
+        for name in ("config.json", "tokenizer.json", "model.safetensors"):
+            output.write(f"{BEST}/{name}", folder.read(f"best/{name}"))
+        figures: dict[str, float] = {
+            "train.steps": state.step,
+            "train.seconds": state.seconds,
+            "train.tokens": state.counted,
+            "train.tokens_per_second": state.counted / max(1e-9, state.seconds),
+            "train.data_wait_fraction": state.waited_seconds / max(1e-9, state.seconds),
+        }
+        if state.best_nll is not None and state.best_step is not None:
+            figures |= {"validation.nll": state.best_nll, "validation.best_step": state.best_step}
+        record = {
+            "fingerprint": run,
+            "steps": state.step,
+            "dataset": dataset_url,
+            "curves": CURVES_KEY,
+            "weights": BEST,
+            "checkpoints": folder.url,
+            "figures": figures,
+        }
+        output.write(RECORD, (json.dumps(record, indent=2) + "\n").encode())
+    world.barrier()
+
+
+def _record(output: Storage, key: str, stage: str) -> dict[str, Any]:
+    try:
+        record: dict[str, Any] = json.loads(output.read(key))
+    except FileNotFoundError:
+        raise JobError(
+            f"the {stage} stage has not been completed", where=f"{output.url}/{key}", instead="run the whole job"
+        ) from None
+    return record
+
+
+if __name__ == "__main__":
+    run_stage(train, saves_itself=True)

@@ -1,0 +1,25 @@
+"""torchrun, with the exit code of the process that failed first instead of always 1."""
+
+from __future__ import annotations
+
+import sys
+
+from torch.distributed import run
+from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+
+from mtj_api.contract import ExitCode
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run torchrun with ``arguments``; the exit code keeps the contract of ``mtj_api.contract``."""
+    try:
+        run.main(arguments)
+    except ChildFailedError as error:
+        _rank, failure = error.get_first_failure()
+        known = {int(code) for code in ExitCode}
+        return failure.exitcode if failure.exitcode in known else int(ExitCode.CRASHED)
+    return int(ExitCode.DONE)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,235 @@
+"""The training loop: read it in a sitting.
+
+Every process runs it in step. What differs between them is the slice of each batch that they compute; whatever
+decides where to go (losses, requests to stop) is summed over all of them first, so that they never part ways.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Generic
+
+import torch
+from torch import Tensor, nn
+
+from mtj_api import JobError
+from mtj_api.spec import Training
+from mtj_trainer.families.family import BatchT, Family
+from mtj_trainer.progress import Progress, clock_text
+from mtj_trainer.train.checkpoint import CheckpointFolder, RunState, reseed
+from mtj_trainer.train.distributed import World
+from mtj_trainer.train.observe import Observer
+from mtj_trainer.train.optimization import AveragedWeights, learning_rate, make_optimizer
+from mtj_trainer.train.prefetch import Prefetcher
+
+PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+@dataclass(frozen=True)
+class Intervals:
+    """How often things are done, in steps."""
+
+    log: int
+    validate: int
+    checkpoint: int
+
+
+class Trainer(Generic[BatchT]):
+    """One run of training, from its latest checkpoint to its last step.
+
+    Args:
+        family: model, data and loss.
+        settings: a resolved job's training.
+        world: this process's place.
+        checkpoints: where the state is kept.
+        save_best: writes the averaged weights whenever the validation loss is the best so far.
+        observer: curves, TensorBoard and Prometheus; only the first process writes.
+        intervals: how often to log, validate and save.
+        should_stop: whether this process was told to stop.
+    """
+
+    def __init__(
+        self,
+        family: Family[BatchT],
+        settings: Training,
+        world: World,
+        checkpoints: CheckpointFolder,
+        save_best: Callable[[dict[str, Tensor]], None],
+        observer: Observer,
+        intervals: Intervals,
+        should_stop: Callable[[], bool],
+    ) -> None:
+        self._family = family
+        self._settings = settings
+        self._world = world
+        self._checkpoints = checkpoints
+        self._save_best = save_best
+        self._observer = observer
+        self._every = intervals
+        self._should_stop = should_stop
+        self._precision = PRECISIONS[settings.precision]
+        if self._precision == torch.float16 and world.device.type == "cpu":
+            raise JobError("fp16 needs a GPU", where="spec.training.precision", instead="write bf16 or fp32")
+        if settings.batch.size % (settings.batch.accumulation * world.size):
+            raise JobError(
+                f"{settings.batch.size} sequences cannot be shared evenly by {world.size} processes"
+                f" in {settings.batch.accumulation} passes",
+                where="spec.training.batch.size",
+                instead=f"write a multiple of {settings.batch.accumulation * world.size}",
+            )
+        self._model = family.model(world.device)
+        self._optimizer = make_optimizer(self._model, settings.optimizer)
+        self._scaler = torch.amp.GradScaler(world.device.type, enabled=self._precision == torch.float16)
+        self._averaged = AveragedWeights(self._model, settings.regularization.weight_averaging)
+        self.state = RunState(seed=settings.seed)
+        self._restore()
+        self._window_nll = torch.tensor(self.state.window_nll, dtype=torch.float64, device=world.device)
+        self._parallel = world.wrap(self._model)
+
+    def run(self) -> bool:
+        """Train to the last step; ``False`` if told to stop before, with everything saved."""
+        steps, batch = self._settings.steps, self._settings.batch
+        batches = Prefetcher(self._passes_of_step, range(self.state.step, steps))
+        progress = Progress("train", steps) if self._world.is_first else None
+        began, waited = time.perf_counter() - self.state.seconds, self.state.waited_seconds
+        self._model.train()
+        for passes in batches:
+            counted, stop, norm = self._step(passes)
+            self.state.step += 1
+            self.state.position += batch.size
+            self.state.counted += counted
+            self.state.window_counted += counted
+            self.state.seconds = time.perf_counter() - began
+            self.state.waited_seconds = waited + batches.waited_seconds
+            is_last = self.state.step == steps
+            if self.state.step % self._every.log == 0 or is_last:
+                self._log(progress, norm)
+            if self.state.step % self._every.validate == 0 or is_last:
+                self._validate(progress)
+            if self.state.step % self._every.checkpoint == 0 or is_last or stop:
+                self._checkpoint()
+            if stop and not is_last:
+                self._checkpoints.wait()
+                return False
+        self._checkpoints.wait()
+        return True
+
+    def _passes_of_step(self, step: int) -> list[BatchT]:
+        """This process's part of a step's examples, divided into the passes of accumulation."""
+        accumulation = self._settings.batch.accumulation
+        mine = self._settings.batch.size // (self._world.size * accumulation)
+        first = step * self._settings.batch.size + self._world.rank * mine * accumulation
+        return [
+            self._family.batch(range(first + part * mine, first + (part + 1) * mine)) for part in range(accumulation)
+        ]
+
+    def _step(self, passes: list[BatchT]) -> tuple[int, bool, Tensor]:
+        """One optimizer step: (predictions trained on, whether any process wants to stop, gradient norm).
+
+        Nothing here waits for a GPU: what is decided on lies on the CPU, and the loss stays where it is computed.
+        """
+        reseed(self._settings.seed, self.state.step, self._world.rank)
+        rate = learning_rate(
+            self.state.step, self._settings.steps, self._settings.optimizer.learning_rate, self._settings.schedule
+        )
+        for group in self._optimizer.param_groups:
+            group["lr"] = rate
+        wishes = torch.tensor([sum(b.counted for b in passes), int(self._should_stop())])
+        counted, stop = (int(value) for value in self._world.sum(wishes).tolist())
+        total = torch.zeros((), dtype=torch.float64, device=self._world.device)
+        for index, batch in enumerate(passes):
+            if isinstance(self._parallel, nn.parallel.DistributedDataParallel):
+                self._parallel.require_backward_grad_sync = index == len(passes) - 1
+            with torch.autocast(
+                self._world.device.type, dtype=self._precision, enabled=self._precision != torch.float32
+            ):
+                nll = self._family.loss(self._parallel, batch.to(self._world.device))
+            # Gradients are averaged over processes: times their number makes it the mean over the whole batch.
+            self._scaler.scale(nll * (self._world.size / counted)).backward()
+            total += nll.detach()
+        self._scaler.unscale_(self._optimizer)
+        norm = nn.utils.clip_grad_norm_(self._model.parameters(), self._settings.optimizer.gradient_clip)
+        self._scaler.step(self._optimizer)
+        self._scaler.update()
+        self._optimizer.zero_grad(set_to_none=True)
+        self._averaged.update(self.state.step)
+        self._window_nll += self._world.sum(total)
+        return counted, stop > 0, norm
+
+    def _log(self, progress: Progress | None, norm: Tensor) -> None:
+        state = self.state
+        loss = float(self._window_nll) / state.window_counted
+        if loss != loss:
+            raise JobError(
+                f"the loss became not a number at step {state.step}",
+                where="spec.training.optimizer.learningRate",
+                instead=f"lower it below {self._settings.optimizer.learning_rate:g}, or write precision: fp32",
+            )
+        speed = state.counted / state.seconds
+        remaining = (self._settings.steps - state.step) * state.seconds / state.step
+        self._observer.step(
+            state,
+            of=self._settings.steps,
+            loss=loss,
+            learning_rate=self._optimizer.param_groups[0]["lr"],
+            gradient_norm=float(norm),
+            tokens_per_second=speed,
+            eta_seconds=remaining,
+        )
+        if progress:
+            progress.update(
+                state.step, f"loss {loss:.4f}  {speed:,.0f} tokens/s  {clock_text(remaining)} left"
+            )
+        self._window_nll.zero_()
+        state.window_counted = 0
+
+    @torch.no_grad()
+    def _validate(self, progress: Progress | None) -> None:
+        sums = torch.zeros(2, dtype=torch.float64, device=self._world.device)
+        with self._averaged.in_place():
+            self._model.eval()
+            for batch in self._family.validation(self._world.rank, self._world.size):
+                with torch.autocast(
+                    self._world.device.type, dtype=self._precision, enabled=self._precision != torch.float32
+                ):
+                    nll = self._family.loss(self._model, batch.to(self._world.device))
+                sums += torch.tensor([float(nll), batch.counted], dtype=torch.float64, device=self._world.device)
+            self._model.train()
+        nll_sum, counted = self._world.sum(sums).tolist()
+        if not counted:  # nothing to compare by: the newest weights are the best ones known
+            if self._world.is_first:
+                self._save_best(self._averaged.weights)
+            return
+        nll_mean = nll_sum / counted
+        self._observer.validation(self.state.step, nll_mean)
+        if progress:
+            progress.say(f"step {self.state.step}: validation loss {nll_mean:.4f} nats a token")
+        if self.state.best_nll is None or nll_mean < self.state.best_nll:
+            self.state.best_nll, self.state.best_step = nll_mean, self.state.step
+            if self._world.is_first:
+                self._save_best(self._averaged.weights)
+
+    def _checkpoint(self) -> None:
+        if self._world.is_first:
+            began = time.perf_counter()
+            self.state.window_nll = float(self._window_nll)
+            self._checkpoints.save(
+                self.state,
+                dict(self._model.state_dict()),
+                self._averaged.weights,
+                {"optimizer": self._optimizer.state_dict(), "scaler": self._scaler.state_dict()},
+            )
+            self._observer.checkpoint(time.perf_counter() - began)
+
+    def _restore(self) -> None:
+        restored = self._checkpoints.load_latest()
+        if restored is None:
+            return
+        self.state = restored.state
+        self._model.load_state_dict(restored.weights)
+        device = self._world.device
+        self._averaged.weights = {name: tensor.to(device) for name, tensor in restored.averaged.items()}
+        self._optimizer.load_state_dict(restored.optimizer["optimizer"])
+        self._scaler.load_state_dict(restored.optimizer["scaler"])

@@ -1,0 +1,181 @@
+"""What a training process tells while it runs: ``/metrics`` for Prometheus and ``/progress`` as JSON.
+
+Invariant: watching never harms training. A scrape reads the figures of one logged step, computed already; a port
+that cannot be had costs a line of warning.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+from prometheus_client import CollectorRegistry
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.exposition import choose_encoder
+from prometheus_client.registry import Collector
+
+from mtj_api.contract import PROGRESS_PATH, SCRAPE_PATH
+from mtj_trainer.train.gpu import GpuCollector, visible_device
+
+ALL_INTERFACES = "0.0.0.0"  # noqa: S104 - Prometheus and the operator ask from other machines
+
+
+@dataclass(frozen=True)
+class StepFigures:
+    """What is known of the latest logged step."""
+
+    step: int
+    of: int
+    loss: float
+    learning_rate: float
+    gradient_norm: float
+    tokens: int
+    tokens_per_second: float
+    data_wait_seconds: float
+    eta_seconds: float
+
+
+class TrainingMetrics:
+    """The figures of one training process, served over HTTP until it is closed.
+
+    Args:
+        job: the job's name, a label of every series.
+        rank: this process among all, a label of every series.
+        local_rank: this process among those of its machine; added to the port, and picks the GPU that is watched.
+        port: of the machine's first process; 0 serves nothing.
+        host: the address to listen on.
+    """
+
+    def __init__(self, job: str, rank: int, local_rank: int, port: int, *, host: str = ALL_INTERFACES) -> None:
+        self._labels = (job, str(rank))
+        self._rank = rank
+        self._latest: StepFigures | None = None
+        self._checkpoint_seconds = 0.0
+        self._gpu = GpuCollector(job, rank, visible_device(local_rank))
+        self.registry = CollectorRegistry(auto_describe=False)
+        self.registry.register(_Figures(self))
+        self.registry.register(self._gpu)
+        self._server = _serve(self, host, port + local_rank) if port else None
+
+    def observe(
+        self,
+        *,
+        step: int,
+        of: int,
+        loss: float,
+        learning_rate: float,
+        gradient_norm: float,
+        tokens: int,
+        tokens_per_second: float,
+        data_wait_seconds: float,
+        eta_seconds: float,
+    ) -> None:
+        """Take up a logged step; tokens and seconds are totals since the run began, resumptions included."""
+        self._latest = StepFigures(
+            step, of, loss, learning_rate, gradient_norm, tokens, tokens_per_second, data_wait_seconds, eta_seconds
+        )
+
+    def observe_checkpoint(self, seconds: float) -> None:
+        """Training has just stood still for so long for a checkpoint."""
+        self._checkpoint_seconds += seconds
+
+    def close(self) -> None:
+        """Stop listening."""
+        if self._server is not None:
+            self._server.shutdown()
+            self._server.server_close()
+            self._server = None
+        self._gpu.close()
+
+    def progress(self) -> dict[str, object]:
+        """What ``/progress`` answers; before the first logged step all but the first three are ``None``."""
+        figures = self._latest
+        return {
+            "stage": "train",
+            "rank": self._rank,
+            "step": figures.step if figures else 0,
+            "of": figures.of if figures else None,
+            "loss": figures.loss if figures else None,
+            "learning_rate": figures.learning_rate if figures else None,
+            "tokens_per_second": figures.tokens_per_second if figures else None,
+            "eta_seconds": figures.eta_seconds if figures else None,
+        }
+
+    def collect(self) -> Iterator[Metric]:
+        """Every series of this process but its GPU's."""
+        yield self._counter("mtj_train_checkpoint_seconds", "Training stood still for.", self._checkpoint_seconds)
+        figures = self._latest
+        if figures is None:
+            return
+        yield self._gauge("mtj_train_step", "Optimizer steps done.", figures.step)
+        yield self._gauge("mtj_train_steps_planned", "Optimizer steps in all.", figures.of)
+        yield self._gauge("mtj_train_loss", "Training loss, in nats a token.", figures.loss)
+        yield self._gauge("mtj_train_learning_rate", "Learning rate.", figures.learning_rate)
+        yield self._gauge("mtj_train_gradient_norm", "Norm before clipping.", figures.gradient_norm)
+        yield self._gauge("mtj_train_tokens_per_second", "Of all processes together.", figures.tokens_per_second)
+        yield self._counter("mtj_train_tokens", "Tokens trained on, of all processes together.", figures.tokens)
+        yield self._counter("mtj_train_data_wait_seconds", "Waited for data.", figures.data_wait_seconds)
+
+    def _gauge(self, name: str, documentation: str, value: float) -> Metric:
+        family = GaugeMetricFamily(name, documentation, labels=("job", "rank"))
+        family.add_metric(self._labels, value)
+        return family
+
+    def _counter(self, name: str, documentation: str, value: float) -> Metric:
+        family = CounterMetricFamily(name, documentation, labels=("job", "rank"))
+        family.add_metric(self._labels, value)
+        return family
+
+
+class _Figures(Collector):
+    def __init__(self, metrics: TrainingMetrics) -> None:
+        self._metrics = metrics
+
+    def collect(self) -> Iterator[Metric]:
+        return self._metrics.collect()
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    metrics: TrainingMetrics
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: _Server
+
+    def do_GET(self) -> None:
+        path = self.path.partition("?")[0]
+        if path == SCRAPE_PATH:
+            encode, content_type = choose_encoder(self.headers.get("Accept", ""))
+            self._answer(HTTPStatus.OK, content_type, encode(self.server.metrics.registry))
+        elif path == PROGRESS_PATH:
+            self._answer(HTTPStatus.OK, "application/json", json.dumps(self.server.metrics.progress()).encode())
+        else:
+            self._answer(HTTPStatus.NOT_FOUND, "text/plain", f"try {SCRAPE_PATH} or {PROGRESS_PATH}\n".encode())
+
+    def _answer(self, status: HTTPStatus, content_type: str, body: bytes) -> None:
+        self.send_response(status)
+        self.send_header("Content-Type", content_type)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the name of the base class
+        """Say nothing: a scrape every few seconds is no news."""
+
+
+def _serve(metrics: TrainingMetrics, host: str, port: int) -> _Server | None:
+    try:
+        server = _Server((host, port), _Handler)
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        print(f"warning: no metrics, since port {port} cannot be had ({reason})", file=sys.stderr, flush=True)
+        return None
+    server.metrics = metrics
+    threading.Thread(target=server.serve_forever, args=(0.05,), name="metrics", daemon=True).start()
+    return server

@@ -1,0 +1,79 @@
+"""Where the numbers of a run go: curves and TensorBoard in the output, Prometheus while it runs."""
+
+from __future__ import annotations
+
+from mtj_trainer.train.checkpoint import RunState
+from mtj_trainer.train.curves import Curves
+from mtj_trainer.train.metrics import TrainingMetrics
+from mtj_trainer.train.tensorboard import ScalarEvents
+
+
+class Observer:
+    """Takes what the loop sees.
+
+    Args:
+        metrics: this process's Prometheus endpoint.
+        curves: rows of the output's curve file, or ``None`` in all processes but the first.
+        events: TensorBoard, or ``None`` where it is not wanted.
+    """
+
+    def __init__(self, metrics: TrainingMetrics, curves: Curves | None, events: ScalarEvents | None) -> None:
+        self._metrics = metrics
+        self._curves = curves
+        self._events = events
+        self._seen = 0
+
+    def step(
+        self,
+        state: RunState,
+        *,
+        of: int,
+        loss: float,
+        learning_rate: float,
+        gradient_norm: float,
+        tokens_per_second: float,
+        eta_seconds: float,
+    ) -> None:
+        """Take up a logged step."""
+        self._metrics.observe(
+            step=state.step,
+            of=of,
+            loss=loss,
+            learning_rate=learning_rate,
+            gradient_norm=gradient_norm,
+            tokens=state.counted,
+            tokens_per_second=tokens_per_second,
+            data_wait_seconds=state.waited_seconds,
+            eta_seconds=eta_seconds,
+        )
+        figures = {
+            "loss": loss,
+            "learning_rate": learning_rate,
+            "gradient_norm": gradient_norm,
+            "tokens_per_second": tokens_per_second,
+            "data_wait_fraction": state.waited_seconds / state.seconds,
+        }
+        if self._curves:
+            self._curves.add(step=state.step, **figures)
+        if self._events:
+            self._events.add(state.step, {f"train/{name}": value for name, value in figures.items()})
+
+    def validation(self, step: int, nll: float) -> None:
+        """Take up a validation loss, in nats a prediction."""
+        if self._curves:
+            self._curves.add(step=step, validation_nll=nll)
+        if self._events:
+            self._events.add(step, {"validation/nll": nll})
+
+    def checkpoint(self, seconds: float) -> None:
+        """Training stood still for so long for a checkpoint: all that was logged is written too."""
+        self._metrics.observe_checkpoint(seconds)
+        if self._curves:
+            self._curves.write()
+        if self._events:
+            self._events.sync()
+
+    def close(self) -> None:
+        if self._events:
+            self._events.close()
+        self._metrics.close()

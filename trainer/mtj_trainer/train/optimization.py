@@ -1,0 +1,69 @@
+"""AdamW, its schedule, and the moving average of the weights."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+
+from mtj_api.spec import Optimizer, Schedule
+
+
+def make_optimizer(model: nn.Module, settings: Optimizer) -> torch.optim.AdamW:
+    """AdamW (Loshchilov and Hutter 2019, arXiv 1711.05101) that decays matrices, not gains."""
+    parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    groups = [
+        {"params": [p for p in parameters if p.ndim >= 2], "weight_decay": settings.weight_decay},
+        {"params": [p for p in parameters if p.ndim < 2], "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW(groups, lr=settings.learning_rate, betas=(settings.beta1, settings.beta2), fused=True)
+
+
+def learning_rate(step: int, steps: int, peak: float, schedule: Schedule) -> float:
+    """The rate of step ``step`` (from 0) of ``steps``: linear warm-up, then decay to ``final_ratio`` of the peak."""
+    if step < schedule.warmup_steps:
+        return peak * (step + 1) / schedule.warmup_steps
+    through = (step - schedule.warmup_steps) / max(1, steps - 1 - schedule.warmup_steps)
+    through = min(1.0, through)
+    remaining = {
+        "cosine": 0.5 * (1.0 + math.cos(math.pi * through)),
+        "linear": 1.0 - through,
+        "constant": 1.0,
+    }[schedule.decay]
+    return peak * (schedule.final_ratio + (1.0 - schedule.final_ratio) * remaining)
+
+
+class AveragedWeights:
+    """An exponential moving average of the weights, which is what is evaluated and published.
+
+    The guide's "model weight averaging for final checkpoint". While training is young the average is over few
+    steps: its decay is at most (1 + n) / (10 + n) after n updates.
+
+    Args:
+        model: whose weights are followed.
+        decay: of the average; 0 follows the weights without averaging.
+    """
+
+    def __init__(self, model: nn.Module, decay: float) -> None:
+        self._model = model
+        self._decay = decay
+        self.weights: dict[str, Tensor] = {name: t.detach().clone() for name, t in model.state_dict().items()}
+
+    @torch.no_grad()
+    def update(self, updates: int) -> None:
+        """Take up the model's weights after ``updates`` updates (from 0) before this one."""
+        decay = min(self._decay, (1 + updates) / (10 + updates))
+        torch._foreach_lerp_(list(self.weights.values()), list(self._model.state_dict().values()), 1.0 - decay)
+
+    @contextmanager
+    def in_place(self) -> Iterator[None]:
+        """Let the model have the averaged weights for a while; it gets its own back bit for bit."""
+        own = {name: tensor.detach().clone() for name, tensor in self._model.state_dict().items()}
+        self._model.load_state_dict(self.weights)
+        try:
+            yield
+        finally:
+            self._model.load_state_dict(own)
