@@ -6,14 +6,13 @@ Invariant: nothing is shared between two servers, and nothing listens beyond 127
 from __future__ import annotations
 
 import json
-import socket
 import subprocess
 import sysconfig
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from http import HTTPStatus
@@ -21,6 +20,8 @@ from pathlib import Path
 
 import obstore
 from obstore.store import S3Store
+
+from support.ports import free_ports
 
 BUCKET = "music"
 """Exists from the start; S3 wants names of three letters at least."""
@@ -55,7 +56,7 @@ def running(folder: Path) -> Iterator[S3Server]:
         RuntimeError: the server did not come up; the message ends with its log.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    s3, *others = _free_ports(9)
+    s3, *others = free_ports(8)
     log = folder / "weed.log"
     with log.open("wb") as output:
         process = subprocess.Popen(_command(folder, s3, others), stdout=output, stderr=output, stdin=subprocess.DEVNULL)
@@ -151,12 +152,3 @@ def _create_bucket(store: S3Store) -> None:
         error.close()
         if error.code != HTTPStatus.CONFLICT:  # it exists: an earlier try got this far
             raise
-
-
-def _free_ports(count: int) -> list[int]:
-    """Ports that nothing listens on now; all are held while they are drawn, so that none comes twice."""
-    with ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for one in sockets:
-            one.bind(("127.0.0.1", 0))
-        return [one.getsockname()[1] for one in sockets]

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
 
 from prometheus_client import CollectorRegistry
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
@@ -144,9 +145,16 @@ class _Server(ThreadingHTTPServer):
     daemon_threads = True
     metrics: TrainingMetrics
 
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A client that hung up is no news either; anything else is a fault to be seen."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)
+
 
 class _Handler(BaseHTTPRequestHandler):
     server: _Server
+    timeout = 10
+    """Seconds after which a client that says nothing is let go."""
 
     def do_GET(self) -> None:
         path = self.path.partition("?")[0]

@@ -34,7 +34,7 @@ class ScalarEvents:
         if resumed == 0:
             storage.delete_tree("")
         self._files = 0
-        self._started = int(clock())
+        self._started = clock()
         self._begin()
         start = event_pb2.SessionLog(status=event_pb2.SessionLog.START)
         self._write(event_pb2.Event(wall_time=clock(), step=resumed + 1, session_log=start))
@@ -60,7 +60,7 @@ class ScalarEvents:
 
     def _begin(self) -> None:
         # TensorBoard reads the files of a folder in the order of their names.
-        self._name = f"events.out.tfevents.{self._started:010d}.{self._files:06d}"
+        self._name = f"events.out.tfevents.{self._started:017.6f}.{self._files:06d}"
         self._files += 1
         self._buffer = io.BytesIO()
         self._records = RecordWriter(self._buffer)

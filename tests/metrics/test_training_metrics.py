@@ -1,0 +1,152 @@
+"""What Prometheus, and whoever asks for progress, gets from a training process."""
+
+from __future__ import annotations
+
+import json
+import socket
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from mtj_trainer.train.metrics import TrainingMetrics
+from support.ports import free_ports
+
+LABELS = {"job": "chorales", "rank": "3"}
+
+
+@pytest.fixture
+def port() -> int:
+    return free_ports(1)[0]
+
+
+@pytest.fixture
+def metrics(port: int) -> Iterator[TrainingMetrics]:
+    metrics = TrainingMetrics("chorales", 3, 0, port, host="127.0.0.1")
+    yield metrics
+    metrics.close()
+
+
+def observe(metrics: TrainingMetrics, step: int) -> None:
+    metrics.observe(
+        step=step,
+        of=2000,
+        loss=1.25,
+        learning_rate=5e-4,
+        gradient_norm=0.75,
+        tokens=4096 * step,
+        tokens_per_second=15_246.5,
+        data_wait_seconds=0.5,
+        eta_seconds=60.0,
+    )
+
+
+def get(port: int, path: str, accept: str = "") -> tuple[str, str]:
+    request = urllib.request.Request(f"http://127.0.0.1:{port}{path}", headers={"Accept": accept} if accept else {})
+    with urllib.request.urlopen(request, timeout=10) as answer:
+        return answer.headers["Content-Type"], answer.read().decode()
+
+
+def scrape(port: int) -> dict[str, float]:
+    _, text = get(port, "/metrics")
+    samples = [sample for family in text_string_to_metric_families(text) for sample in family.samples]
+    assert all(sample.labels == LABELS for sample in samples)
+    return {sample.name: sample.value for sample in samples}
+
+
+def test_before_the_first_logged_step(metrics: TrainingMetrics, port: int) -> None:
+    assert scrape(port) == {"mtj_train_checkpoint_seconds_total": 0.0}
+    nothing = dict.fromkeys(("of", "loss", "learning_rate", "tokens_per_second", "eta_seconds"))
+    assert json.loads(get(port, "/progress")[1]) == {"stage": "train", "rank": 3, "step": 0, **nothing}
+
+
+def test_a_scrape_has_the_latest_logged_step(metrics: TrainingMetrics, port: int) -> None:
+    observe(metrics, 10)
+    observe(metrics, 20)
+    metrics.observe_checkpoint(0.25)
+    metrics.observe_checkpoint(0.5)
+    assert scrape(port) == {
+        "mtj_train_step": 20.0,
+        "mtj_train_steps_planned": 2000.0,
+        "mtj_train_loss": 1.25,
+        "mtj_train_learning_rate": 5e-4,
+        "mtj_train_gradient_norm": 0.75,
+        "mtj_train_tokens_total": 81_920.0,
+        "mtj_train_tokens_per_second": 15_246.5,
+        "mtj_train_data_wait_seconds_total": 0.5,
+        "mtj_train_checkpoint_seconds_total": 0.75,
+    }
+
+
+def test_progress_is_json(metrics: TrainingMetrics, port: int) -> None:
+    observe(metrics, 20)
+    content_type, text = get(port, "/progress?pretty")
+    assert content_type == "application/json"
+    assert json.loads(text) == {
+        "stage": "train",
+        "rank": 3,
+        "step": 20,
+        "of": 2000,
+        "loss": 1.25,
+        "learning_rate": 5e-4,
+        "tokens_per_second": 15_246.5,
+        "eta_seconds": 60.0,
+    }
+
+
+def test_prometheus_gets_the_format_that_it_asks_for(metrics: TrainingMetrics, port: int) -> None:
+    observe(metrics, 20)
+    assert get(port, "/metrics")[0].startswith("text/plain")
+    content_type, text = get(port, "/metrics", "application/openmetrics-text; version=1.0.0")
+    assert content_type.startswith("application/openmetrics-text")
+    assert text.endswith("# EOF\n")
+
+
+def test_other_paths(metrics: TrainingMetrics, port: int) -> None:
+    with pytest.raises(urllib.error.HTTPError, match="404") as error:
+        get(port, "/")
+    with error.value as answer:
+        assert answer.read() == b"try /metrics or /progress\n"
+
+
+def test_each_process_of_a_machine_has_its_own_port(port: int) -> None:
+    second = TrainingMetrics("chorales", 3, 1, port, host="127.0.0.1")
+    observe(second, 1)
+    assert scrape(port + 1)["mtj_train_step"] == 1.0
+    second.close()
+
+
+def test_a_port_in_use_costs_a_warning_only(port: int, capsys: pytest.CaptureFixture[str]) -> None:
+    with socket.create_server(("127.0.0.1", port)):
+        metrics = TrainingMetrics("chorales", 3, 0, port, host="127.0.0.1")
+        observe(metrics, 1)
+        metrics.close()
+    warning = f"warning: no metrics, since port {port} cannot be had (Address already in use)\n"
+    assert capsys.readouterr().err == warning
+
+
+def test_port_zero_serves_nothing() -> None:
+    metrics = TrainingMetrics("chorales", 3, 5, 0)
+    observe(metrics, 1)
+    metrics.close()
+
+
+def test_the_port_is_free_again_after_closing(port: int) -> None:
+    for step in range(3):
+        metrics = TrainingMetrics("chorales", 3, 0, port, host="127.0.0.1")
+        observe(metrics, step)
+        assert scrape(port)["mtj_train_step"] == step
+        metrics.close()
+        metrics.close()
+
+
+def test_a_client_that_hangs_up_is_no_matter(
+    metrics: TrainingMetrics, port: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with socket.create_connection(("127.0.0.1", port)) as client:
+        client.sendall(b"GET /metrics HT")
+    observe(metrics, 1)
+    assert scrape(port)["mtj_train_step"] == 1.0
+    assert capsys.readouterr().err == ""
