@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
+from itertools import islice
+from typing import Any
 
 import numpy as np
 import pytest
@@ -116,10 +118,23 @@ def test_counting_in_blocks_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> 
 def test_samples_follow_the_distribution_and_the_prompt() -> None:
     train = np.array([0, 1, 2, 3] * 200, dtype=np.uint16)
     model = NgramModel.fit([train], vocabulary=VOCABULARY)
-    drawn = model.sample(40, np.random.default_rng(0), prompt=[1, 2], top_p=0.9)
-    assert drawn.tolist() == [3, 0, 1, 2] * 10
-    again = model.sample(40, np.random.default_rng(0), prompt=[1, 2], top_p=0.9)
-    np.testing.assert_array_equal(drawn, again)
+
+    def draw(seed: int, **how: Any) -> list[int]:
+        return list(islice(model.continuation(np.random.default_rng(seed), prompt=[1, 2], **how), 40))
+
+    assert draw(0, top_p=0.9) == [3, 0, 1, 2] * 10
+    assert draw(0) == draw(0)
+    never = np.arange(VOCABULARY) != 3
+    assert 3 not in draw(0, allowed=never)
+
+
+@given(data=sequences)
+def test_the_most_probable_token_is_the_one_with_the_highest_probability(data: list[list[int]]) -> None:
+    model = NgramModel.fit([np.array(s, dtype=np.uint16) for s in data], vocabulary=VOCABULARY, order=3)
+    probe = np.array(data[0], dtype=np.int64)
+    for place, token in enumerate(model.most_probable(probe)):
+        weights = model.probabilities(probe[:place])
+        assert weights[token] == pytest.approx(weights.max(), rel=1e-12)
 
 
 @pytest.mark.parametrize(

@@ -84,6 +84,19 @@ class NgramModel:
         """The negative log-likelihood of each token after those before it: (T,) tokens to (T,) nats."""
         return np.asarray(-np.log(self._probability(_windows(tokens, self.order, self.vocabulary))))
 
+    def most_probable(self, tokens: Tokens) -> Ints:
+        """The most probable token at each place of a sequence, given those before it: (T,) to (T,)."""
+        base = self.vocabulary + 1
+        contexts, where = np.unique(_windows(tokens, self.order, self.vocabulary) // base, return_inverse=True)
+        ever = self._levels[0].grams  # a token that was never seen is never the most probable one
+        best = np.zeros(len(contexts), np.int64)
+        rows = max(1, BLOCK // 16 // len(ever))
+        for start in range(0, len(contexts), rows):
+            some = contexts[start : start + rows]
+            packed = (some[:, None] * base + ever).reshape(-1)
+            best[start : start + rows] = ever[self._probability(packed).reshape(len(some), -1).argmax(axis=1)]
+        return best[where]
+
     def probabilities(self, history: Sequence[int] | Tokens) -> Floats:
         """The distribution of the next token: (vocabulary,) positive numbers that sum to 1."""
         marked = [self.vocabulary] * (self.order - 1) + [int(token) for token in history]
@@ -100,27 +113,21 @@ class NgramModel:
         *,
         temperature: float = 1.0,
         top_p: float = 1.0,
+        allowed: npt.NDArray[np.bool_] | None = None,
     ) -> Iterator[int]:
-        """Tokens drawn one after the other after ``prompt``, without end: the caller says when to stop."""
+        """Tokens drawn one after the other after ``prompt``, without end: the caller says when to stop.
+
+        Args:
+            allowed: (vocabulary,) which tokens may be drawn; all of them by default.
+        """
         history = [int(token) for token in prompt]
         while True:
             weights = self.probabilities(history[max(0, len(history) - self.order + 1) :])
+            if allowed is not None:
+                weights = np.where(allowed, weights, 0.0)
             token = int(rng.choice(self.vocabulary, p=nucleus(weights, temperature, top_p)))
             yield token
             history.append(token)
-
-    def sample(
-        self,
-        length: int,
-        rng: np.random.Generator,
-        prompt: Sequence[int] | Tokens = (),
-        *,
-        temperature: float = 1.0,
-        top_p: float = 1.0,
-    ) -> Ints:
-        """(``length``,) tokens drawn one after the other after ``prompt``, which is not repeated."""
-        drawn = self.continuation(rng, prompt, temperature=temperature, top_p=top_p)
-        return np.fromiter(drawn, dtype=np.int64, count=length)
 
     def _probability(self, packed: Ints) -> Floats:
         base = self.vocabulary + 1
@@ -136,7 +143,8 @@ class NgramModel:
 
 def nucleus(weights: Floats, temperature: float, top_p: float) -> Floats:
     """The distribution to draw from: sharpened by ``temperature``, cut to the smallest set with mass ``top_p``."""
-    logs = np.log(weights) / temperature
+    with np.errstate(divide="ignore"):
+        logs = np.log(weights) / temperature
     sharpened = np.exp(logs - logs.max())
     sharpened /= sharpened.sum()
     if top_p < 1.0:
