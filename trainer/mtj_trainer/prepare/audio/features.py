@@ -25,9 +25,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from mtj_trainer.prepare.audio.analysis import Analysis, mean_of_channels
 from mtj_trainer.prepare.audio.levels import measure_levels
 from mtj_trainer.prepare.audio.loudness import integrated_loudness, loudness_range
-from mtj_trainer.prepare.audio.rhythm import Analysis
 
 MEL_BANDS = 128
 MFCC_COEFFICIENTS = 20
@@ -54,7 +54,7 @@ def extract_features(samples: Floats, sample_rate: int, names: Sequence[str]) ->
     wanted = set(names)
     found: dict[str, Any] = {}
     if wanted & {"mel", "mfcc", "chroma", "spectralContrast", "onsetStrength"}:
-        found |= _spectral(samples.mean(axis=1), sample_rate, wanted)
+        found |= _spectral(mean_of_channels(samples), sample_rate, wanted)
     if wanted & {"loudness", "dynamicRange"}:
         levels = measure_levels(samples, sample_rate)
         found["loudness"] = np.float32(integrated_loudness(levels.power, levels.steps_per_second))
@@ -69,7 +69,8 @@ def extract_features(samples: Floats, sample_rate: int, names: Sequence[str]) ->
 
 
 def _spectral(mono: Floats, sample_rate: int, wanted: set[str]) -> dict[str, Floats]:
-    import librosa.onset  # seconds to import, and only features and beats need it
+    import librosa  # seconds to import, and only features and beats need it
+    from librosa.onset import onset_strength
 
     window, hop = window_samples(sample_rate), hop_samples(sample_rate)
     magnitude = np.abs(librosa.stft(mono, n_fft=window, hop_length=hop))
@@ -88,7 +89,7 @@ def _spectral(mono: Floats, sample_rate: int, wanted: set[str]) -> dict[str, Flo
         bands = found.get("mel")
         if bands is None:
             bands = librosa.power_to_db(librosa.feature.melspectrogram(S=power, sr=sample_rate, n_mels=MEL_BANDS))
-        found["onsetStrength"] = librosa.onset.onset_strength(S=bands, sr=sample_rate, hop_length=hop)
+        found["onsetStrength"] = onset_strength(S=bands, sr=sample_rate, hop_length=hop)
     return {name: feature.astype(np.float32) for name, feature in found.items()}
 
 

@@ -1,8 +1,8 @@
 """A look-ahead peak limiter: the gain curve that keeps every sample at or below a level.
 
-The reduction that each step needs (dB) is let go at a constant rate, spread over the look-ahead, and smoothed by a kernel
-no wider than that spread, so that the smooth curve is nowhere less than what was needed (the look-ahead limiter of
-Zoelzer, DAFX, 2nd edition, chapter 4, with running maxima in place of its recursions).
+The reduction that each step needs (dB) is let go at a constant rate, spread over the look-ahead, and smoothed by a
+kernel no wider than that spread, so that the smooth curve is nowhere less than what was needed (the look-ahead limiter
+of Zoelzer, DAFX, 2nd edition, chapter 4, with running maxima in place of its recursions).
 Invariant: a sample times its interpolated gain never exceeds the limit.
 """
 

@@ -42,7 +42,7 @@ def integrated_loudness(power: Curve, steps_per_second: float) -> float:
 
 
 def loudness_range(power: Curve, steps_per_second: float) -> float:
-    """LU from the quiet to the loud seconds of a K-weighted power curve (EBU Tech 3342); NaN below 3 s or in silence."""
+    """LU from quiet to loud seconds of a K-weighted power curve (EBU Tech 3342); NaN below 3 s and in silence."""
     blocks = _blocks(power, steps_per_second, _RANGE_BLOCK_SECONDS)
     loud = blocks[blocks > _ABSOLUTE_GATE]
     if not len(loud):

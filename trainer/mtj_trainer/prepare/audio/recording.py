@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from mtj_api.spec import AudioPreparation, Segmentation
+from mtj_trainer.prepare.audio.analysis import Analysis
 from mtj_trainer.prepare.audio.decode import decode
 from mtj_trainer.prepare.audio.encode import faded, to_flac
 from mtj_trainer.prepare.audio.features import Features, extract_features
 from mtj_trainer.prepare.audio.levels import Levels, measure_levels
 from mtj_trainer.prepare.audio.loudness import apply_gain, mastering_gain
 from mtj_trainer.prepare.audio.marks import beats, changes, pauses
-from mtj_trainer.prepare.audio.rhythm import Analysis
 from mtj_trainer.prepare.audio.segment import Mark, Span, plan_segments
 from mtj_trainer.prepare.audio.silence import sounding_part
 from mtj_trainer.prepare.audio.tags import read_tags
@@ -85,9 +85,9 @@ def prepare_recording(data: bytes, name: str, settings: AudioPreparation) -> Rec
     levels = levels.part(first, last)
     trimmed = decoded.samples[first * levels.hop : last * levels.hop]
     if len(trimmed) < settings.segment.min_seconds * rate:
+        least = settings.segment.min_seconds
         raise Unusable(
-            "too-short",
-            f"{name} has {len(trimmed) / rate:.1f} s of sound, and the shortest segment {settings.segment.min_seconds:g} s",
+            "too-short", f"{name} has {len(trimmed) / rate:.1f} s of sound; a segment has at least {least:g} s"
         )
     gain = mastering_gain(levels, settings.loudness_lufs, settings.peak_dbfs)
     samples = apply_gain(trimmed, gain, levels.hop)
