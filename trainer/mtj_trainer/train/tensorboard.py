@@ -34,6 +34,7 @@ class ScalarEvents:
         if resumed == 0:
             storage.delete_tree("")
         self._files = 0
+        self._has_news = False
         self._started = clock()
         self._begin()
         start = event_pb2.SessionLog(status=event_pb2.SessionLog.START)
