@@ -229,7 +229,6 @@ class Trainer(Generic[BatchT]):
             return
         self.state = restored.state
         self._model.load_state_dict(restored.weights)
-        device = self._world.device
-        self._averaged.weights = {name: tensor.to(device) for name, tensor in restored.averaged.items()}
+        self._averaged.restore(restored.averaged)
         self._optimizer.load_state_dict(restored.optimizer["optimizer"])
         self._scaler.load_state_dict(restored.optimizer["scaler"])

@@ -58,6 +58,12 @@ class AveragedWeights:
         decay = min(self._decay, (1 + updates) / (10 + updates))
         torch._foreach_lerp_(list(self.weights.values()), list(self._model.state_dict().values()), 1.0 - decay)
 
+    @torch.no_grad()
+    def restore(self, weights: dict[str, Tensor]) -> None:
+        """Take up an average that was saved."""
+        for name, tensor in self.weights.items():
+            tensor.copy_(weights[name])
+
     @contextmanager
     def in_place(self) -> Iterator[None]:
         """Let the model have the averaged weights for a while; it gets its own back bit for bit."""
