@@ -33,30 +33,34 @@ class SpecField:
 
     @property
     def is_derived(self) -> bool:
-        extra = self.info.json_schema_extra
-        return isinstance(extra, dict) and DERIVED in extra
+        return is_derived(self.info)
 
 
 def fields_of(model: type[BaseModel], prefix: tuple[str, ...] = ()) -> Iterator[SpecField]:
     """Every field below ``model``, depth first, in the order of declaration."""
     for attribute, info in model.model_fields.items():
         path = (*prefix, info.alias or attribute)
-        child, is_list = _model_inside(info.annotation)
+        child, is_list = model_inside(info.annotation)
         yield SpecField(path, model, attribute, info, child)
         if child is not None:
             yield from fields_of(child, (*path, "[]") if is_list else path)
 
 
-def _model_inside(annotation: Any) -> tuple[type[BaseModel] | None, bool]:
+def is_derived(info: FieldInfo) -> bool:
+    """Whether ``mtj_api.resolve`` fills the field in."""
+    return isinstance(info.json_schema_extra, dict) and DERIVED in info.json_schema_extra
+
+
+def model_inside(annotation: Any) -> tuple[type[BaseModel] | None, bool]:
     """The model class in ``X``, ``X | None``, ``list[X]`` or ``Annotated`` of these; whether in a list."""
     origin = get_origin(annotation)
     if origin is Annotated:
-        return _model_inside(get_args(annotation)[0])
+        return model_inside(get_args(annotation)[0])
     if origin in (Union, UnionType):
         options = [a for a in get_args(annotation) if a is not NoneType]
-        return _model_inside(options[0]) if len(options) == 1 else (None, False)
+        return model_inside(options[0]) if len(options) == 1 else (None, False)
     if origin is list:
-        return _model_inside(get_args(annotation)[0])[0], True
+        return model_inside(get_args(annotation)[0])[0], True
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return annotation, False
     return None, False

@@ -106,13 +106,17 @@ class Split(SpecModel):
     )
 
     train: float = Field(default=0.8, gt=0.0, le=1.0)
+    """Part of the tracks that the model learns from."""
     validation: float = Field(default=0.1, gt=0.0, le=1.0)
+    """Part that chooses the best weights."""
     test: float = Field(default=0.1, gt=0.0, le=1.0)
+    """Part that only the evaluation sees."""
     keep_together: Annotated[list[MetadataField], Field(max_length=8), Distinct] = Field(
         default_factory=lambda: ["artist", "album"]
     )
     """Tracks that share a value of one of these metadata fields are never on two sides."""
     seed: int = Field(default=0, ge=0, le=2**31 - 1)
+    """Another seed gives another split."""
 
 
 class Workers(SpecModel):

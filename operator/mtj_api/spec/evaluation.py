@@ -32,6 +32,7 @@ class Sampling(SpecModel):
     """How tokens are drawn."""
 
     temperature: float = Field(default=0.95, gt=0.0, le=5.0)
+    """Below 1 the likely tokens are preferred, above 1 the unlikely ones."""
     top_p: float = Field(default=0.95, gt=0.0, le=1.0)
     """Draw from the smallest set of tokens with this probability (nucleus sampling)."""
 
@@ -49,3 +50,4 @@ class Evaluation(SpecModel):
     render: Literal["auto", "none"] = "auto"
     """``auto`` renders samples to WAV, with FluidSynth where it is installed and as plain tones where not."""
     seed: int = Field(default=0, ge=0, le=2**31 - 1)
+    """Another seed gives other samples."""

@@ -15,7 +15,9 @@ from mtj_api.spec.model import Condition, Model
 from mtj_api.spec.monitoring import Monitoring
 from mtj_api.spec.training import Training
 
-Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", max_length=52)]
+NAME_PATTERN = "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
+NAME_LENGTH = 52
+Name = Annotated[str, StringConstraints(pattern=NAME_PATTERN, max_length=NAME_LENGTH)]
 """A DNS label, short enough for the names of a job's pods."""
 
 

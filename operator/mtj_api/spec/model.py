@@ -25,8 +25,11 @@ class Architecture(SpecModel):
     )
 
     layers: int = Field(default=4, ge=1, le=128)
+    """Transformer blocks."""
     width: int = Field(default=192, ge=16, le=16_384)
+    """Size of a token's vector."""
     heads: int = Field(default=6, ge=1, le=256)
+    """Attention heads, which share the width."""
     context: int = Field(default=512, ge=32, le=65_536)
     """Tokens a training sequence holds, conditions included."""
 

@@ -15,8 +15,11 @@ class Optimizer(SpecModel):
     learning_rate: float = derived(gt=0.0, le=1.0)
     """Peak learning rate."""
     weight_decay: float = derived(ge=0.0, le=1.0)
+    """Part of each weight that is taken away, times the learning rate, a step."""
     beta1: float = Field(default=0.9, ge=0.0, lt=1.0)
+    """Decay of the average gradient."""
     beta2: float = Field(default=0.95, ge=0.0, lt=1.0)
+    """Decay of the average squared gradient."""
     gradient_clip: float = Field(default=1.0, gt=0.0, le=1000.0)
     """Largest norm of the gradient; larger ones are scaled down to it."""
 
@@ -27,6 +30,7 @@ class Schedule(SpecModel):
     warmup_steps: int = derived(ge=0, le=10_000_000)
     """Steps over which the rate rises from 0 to its peak."""
     decay: Literal["cosine", "linear", "constant"] = derived()
+    """How the rate falls from its peak to its last value."""
     final_ratio: float = Field(default=0.1, ge=0.0, le=1.0)
     """The last rate as a part of the peak."""
 
@@ -83,3 +87,4 @@ class Training(SpecModel):
     batch: Batch = Field(default_factory=Batch)
     regularization: Regularization = Field(default_factory=Regularization)
     seed: int = Field(default=0, ge=0, le=2**31 - 1)
+    """Of the first weights, the order of the data and all else that is drawn."""

@@ -1,0 +1,241 @@
+"""What a good colleague would say of a job that is valid: what will disappoint, and what to do about it.
+
+Invariant: pure. Each advisor looks at one thing and gives a sentence or none; none of them stops a job.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from mtj_api.defaults import STRATEGIES
+from mtj_api.estimate import training_memory
+from mtj_api.resolve import GIVEN, Resolution
+
+LIBRARIES_BYTES = 400 << 20
+"""What torch and Python themselves hold in each process."""
+
+FEW_TRACKS = 5
+"""A side of the split with fewer tracks gives figures that are mostly chance."""
+
+
+@dataclass(frozen=True)
+class Survey:
+    """What a look at the source found, before anything is prepared.
+
+    Attributes:
+        files: music files.
+        audio_hours: of recordings.
+        midi_hours: of MIDI.
+        estimated: whether the hours were taken from a sample of the files.
+    """
+
+    files: int
+    audio_hours: float
+    midi_hours: float
+    estimated: bool
+
+
+@dataclass(frozen=True)
+class Machine:
+    """Where the job is to run.
+
+    Attributes:
+        cores: processor cores.
+        memory: bytes of main memory; ``None`` if unknown.
+        gpus: how many there are.
+        fast_bf16: whether the processor itself multiplies bf16; ``None`` if unknown.
+    """
+
+    cores: int
+    memory: int | None
+    gpus: int
+    fast_bf16: bool | None
+
+
+Advisor = Callable[[Resolution, Survey | None, Machine | None], Iterator[str]]
+
+
+def advise(resolution: Resolution, survey: Survey | None = None, machine: Machine | None = None) -> list[str]:
+    """Everything there is to say, a sentence each.
+
+    Args:
+        resolution: the job.
+        survey: what the source has; what depends on it is left unsaid without.
+        machine: where the job is to run; likewise.
+    """
+    return [sentence for advisor in ADVISORS for sentence in advisor(resolution, survey, machine)]
+
+
+def _amount_of_music(resolution: Resolution, survey: Survey | None, _machine: Machine | None) -> Iterator[str]:
+    spec = resolution.job.spec
+    if survey is None:
+        return
+    if survey.files == 0:
+        yield "dataset.source holds no music: audio is wav, flac, ogg or mp3, and MIDI is mid or midi"
+    elif spec.model is not None and spec.training is not None:
+        if survey.midi_hours == 0:
+            yield f"dataset.source holds no MIDI, which is all that the family {spec.model.family} reads"
+            return
+        needed = STRATEGIES[spec.training.strategy].hours
+        if survey.midi_hours < needed:
+            about = "about " if survey.estimated else ""
+            way = (
+                "fine-tune a model that was trained on more (model.pretrained), or expect it to learn this music by "
+                "heart and watch the validation loss"
+                if spec.training.strategy == "full"
+                else "expect it to overfit: use fewer steps"
+            )
+            yield (
+                f"there are {about}{_hours(survey.midi_hours)} of music, and strategy {spec.training.strategy} needs "
+                f"{_hours(needed)} or more (guide); {way}"
+            )
+
+
+def _small_sides(resolution: Resolution, survey: Survey | None, _machine: Machine | None) -> Iterator[str]:
+    if survey is None or survey.files == 0:
+        return
+    split = resolution.job.spec.dataset.split
+    for side, part, use in (("validation", split.validation, "chosen"), ("test", split.test, "judged")):
+        tracks = part * survey.files
+        if tracks < FEW_TRACKS:
+            yield (
+                f"dataset.split.{side} leaves about {tracks:.0f} of {survey.files} tracks by which the model is {use}: "
+                f"the figure will be mostly chance; add music, or raise it"
+            )
+
+
+def _processors(resolution: Resolution, _survey: Survey | None, machine: Machine | None) -> Iterator[str]:
+    training = resolution.job.spec.training
+    if machine is None:
+        return
+    workers = resolution.job.spec.dataset.workers.count
+    if workers > machine.cores:
+        yield (
+            f"dataset.workers.count is {workers} and this machine has {_count(machine.cores, 'core')}; "
+            f"more workers than cores only cost memory"
+        )
+    if training is None:
+        return
+    processes = training.processes_per_node
+    if machine.gpus and processes > machine.gpus:
+        yield (
+            f"training.processesPerNode is {processes} and this machine has {_count(machine.gpus, 'GPU')}; "
+            f"write at most {machine.gpus}"
+        )
+    if not machine.gpus and processes > machine.cores:
+        yield (
+            f"training.processesPerNode is {processes} and this machine has {_count(machine.cores, 'core')}; "
+            f"write at most {machine.cores}, as processes that share a core slow each other down"
+        )
+
+
+def _precision(resolution: Resolution, _survey: Survey | None, machine: Machine | None) -> Iterator[str]:
+    training = resolution.job.spec.training
+    if training is None or machine is None or machine.gpus:
+        return
+    if training.precision == "fp16":
+        yield "training.precision fp16 needs a GPU, and this machine has none; write bf16 or fp32"
+    if training.precision == "bf16" and machine.fast_bf16 is False:
+        yield "this processor has no bf16 arithmetic, so training.precision bf16 may be slower here than fp32; try both"
+
+
+def _memory(resolution: Resolution, _survey: Survey | None, machine: Machine | None) -> Iterator[str]:
+    needed = memory_per_process(resolution)
+    training = resolution.job.spec.training
+    if needed is None or training is None or machine is None or machine.memory is None or machine.gpus:
+        return
+    total = needed * training.processes_per_node
+    if total > machine.memory:
+        yield (
+            f"training needs about {_gib(total)} and this machine has {_gib(machine.memory)}; raise "
+            f"training.batch.accumulation, set training.activationCheckpointing, or make the model smaller"
+        )
+
+
+def _intervals(resolution: Resolution, _survey: Survey | None, _machine: Machine | None) -> Iterator[str]:
+    spec = resolution.job.spec
+    if spec.training is None:
+        return
+    if spec.checkpoint.every_steps > spec.training.steps:
+        yield (
+            f"checkpoint.everySteps is {spec.checkpoint.every_steps} and training has {spec.training.steps} steps: a "
+            f"lost process loses all of it; write {max(1, spec.training.steps // 10)}"
+        )
+    if spec.evaluation.every_steps > spec.training.steps:
+        yield (
+            f"evaluation.everySteps is {spec.evaluation.every_steps} and training has {spec.training.steps} steps: "
+            f"only the last weights are validated, so none are better; write {max(1, spec.training.steps // 10)}"
+        )
+    if spec.training.schedule.warmup_steps > spec.training.steps // 2:
+        yield "training.schedule.warmupSteps is more than half of training.steps; a twentieth is usual"
+
+
+def _learning_rate(resolution: Resolution, _survey: Survey | None, _machine: Machine | None) -> Iterator[str]:
+    training = resolution.job.spec.training
+    if training is None:
+        return
+    low, high = {"full": (1e-4, 2e-3), "finetune": (5e-6, 1e-4)}[training.strategy]
+    rate, guide = training.optimizer.learning_rate, {"full": "5e-4 to 1e-3", "finetune": "1e-5 to 5e-5"}
+    if not low <= rate <= high:
+        yield (
+            f"training.optimizer.learningRate {rate:g} is {'below' if rate < low else 'above'} what strategy "
+            f"{training.strategy} usually takes (guide: {guide[training.strategy]})"
+        )
+
+
+def _without_effect(resolution: Resolution, _survey: Survey | None, _machine: Machine | None) -> Iterator[str]:
+    """Settings that the user wrote and that nothing will look at."""
+    spec = resolution.job.spec
+    given = [value.path for value in resolution.values if value.reason == GIVEN]
+    grid = spec.dataset.midi.tokenizer == "grid"
+    cases = [
+        (
+            spec.model is None,
+            ("spec.checkpoint.", "spec.evaluation.", "spec.dataset.augmentation."),
+            "there is no model",
+        ),
+        ("audio" not in spec.dataset.modalities, ("spec.dataset.audio.",), "dataset.modalities has no audio"),
+        ("midi" not in spec.dataset.modalities, ("spec.dataset.midi.",), "dataset.modalities has no midi"),
+        (grid, ("spec.dataset.midi.velocityBins",), "the grid has no velocities"),
+        (not grid, ("spec.dataset.midi.voices",), "only the grid has voices"),
+    ]
+    for holds, prefixes, why in cases:
+        for path in given:
+            if holds and path.startswith(prefixes):
+                yield f"{path.removeprefix('spec.')} has no effect: {why}"
+
+
+ADVISORS: tuple[Advisor, ...] = (
+    _amount_of_music,
+    _small_sides,
+    _processors,
+    _precision,
+    _memory,
+    _intervals,
+    _learning_rate,
+    _without_effect,
+)
+
+
+def memory_per_process(resolution: Resolution) -> int | None:
+    """Bytes that a training process holds at its peak; ``None`` where the job does not say how large the model is."""
+    spec = resolution.job.spec
+    if spec.training is None or spec.model is None or spec.model.architecture is None:
+        return None
+    estimate = training_memory(spec.model.architecture, spec.training, spec.training.processes_per_node)
+    return estimate.total + LIBRARIES_BYTES
+
+
+def _hours(hours: float) -> str:
+    if hours < 1:
+        return f"{hours * 60:.0f} minutes"
+    return "1 hour" if hours == 1 else f"{hours:.3g} hours"
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def _gib(size: int) -> str:
+    return f"{size / 2**30:.1f} GiB"

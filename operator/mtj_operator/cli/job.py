@@ -1,0 +1,82 @@
+"""The job that a command is about: read, checked as far as this machine can, and placed."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from mtj_api import JobError, Resolution, load_job, parse_job
+from mtj_operator.plan import absolute
+from mtj_operator.plan.places import local_path
+
+
+def read_job(file: str, settings: Sequence[str]) -> Resolution:
+    """The job in a file (``-`` is standard input), with the user's settings, and with absolute places.
+
+    Raises:
+        JobError: it is wrong, or names a place on this machine that is not there.
+    """
+    if file == "-":
+        source, resolution = "standard input", parse_job(sys.stdin.read(), "standard input", settings)
+    else:
+        source, resolution = file, load_job(Path(file), settings)
+    try:
+        job = absolute(resolution.job, str(Path.cwd()), str(Path.home()))
+        written = resolution.job.spec
+        if job.spec.dataset.source is not None and written.dataset.source is not None:
+            _check_source(job.spec.dataset.source, written.dataset.source, source)
+        if job.spec.model is not None and job.spec.model.pretrained is not None:
+            _check_pretrained(job.spec.model.pretrained)
+        _check_output(job.spec.output)
+    except JobError as error:
+        raise error.at(source) from None
+    return dataclasses.replace(resolution, job=job)
+
+
+def _check_source(url: str, written: str, file: str) -> None:
+    path = local_path(url)
+    if path is None or Path(path).is_dir():
+        return
+    where = "spec.dataset.source"
+    if Path(path).exists():
+        raise JobError(
+            f"{path} is a file", where=where, instead=f"name the folder that it lies in: {Path(path).parent}"
+        )
+    beside = Path(file).parent
+    if beside != Path() and (beside / written).is_dir():
+        raise JobError(
+            f"there is no folder {path}, as relative paths start at the working directory",
+            where=where,
+            instead=f"run mtj in {beside}, or write {beside / written}",
+        )
+    raise JobError(f"there is no folder {path}", where=where, instead="name a folder with audio or MIDI files")
+
+
+def _check_pretrained(url: str) -> None:
+    path = local_path(url)
+    if path is None or (Path(path) / "model.safetensors").is_file():
+        return
+    inside = Path(path) / "model"
+    instead = (
+        f"write {inside}" if (inside / "model.safetensors").is_file() else "name the 'model' folder of a finished job"
+    )
+    raise JobError(f"there is no model in {path}", where="spec.model.pretrained", instead=instead)
+
+
+def _check_output(url: str) -> None:
+    """Whether the output can be written: the nearest folder that is there must be one, and ours."""
+    path = local_path(url)
+    if path is None:
+        return
+    there = Path(path)
+    while not there.exists() and there != there.parent:
+        there = there.parent
+    if not there.is_dir():
+        raise JobError(
+            f"{there} is a file, so no folder can be made there", where="spec.output", instead="name another"
+        )
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise JobError(f"{there} may not be written", where="spec.output", instead="name a folder of yours")

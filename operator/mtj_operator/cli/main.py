@@ -1,0 +1,164 @@
+"""Arguments in, exit status out. The commands themselves are imported when they are called."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+DESCRIPTION = "Train music models from one MusicTrainingJob file."
+
+EXAMPLES = """\
+examples:
+  mtj run manifests/samples/chorales.yaml      train on Bach's chorales, end to end
+  mtj explain job.yaml                         every value of a job, and why it is what it is
+  mtj validate job.yaml                        is it right? at once, without running anything
+  mtj crd | kubectl apply -f -                 teach a cluster what a MusicTrainingJob is
+
+'mtj COMMAND --help' has more of each.
+"""
+
+RUN = """\
+Runs the stages of a job on this machine: prepare, train, evaluate, report, publish.
+Ctrl-C, or a kill at any moment, loses nothing: the same command goes on where it stopped.
+Relative paths in the job, such as 'source: ./music', start at the working directory.
+"""
+
+RUN_EXAMPLES = """\
+examples:
+  mtj run job.yaml
+  mtj run job.yaml --until prepare
+  mtj run job.yaml --set spec.training.steps=100 --set spec.output=./quick
+
+The last lines say where the results lie:
+  model: PATH, report: PATH and figures: PATH
+
+exit status: 0 done, 65 the job or its data cannot work, 75 stopped (run it again to go on), 1 anything else
+"""
+
+VALIDATE = """\
+Says whether jobs are right, without running anything: what is wrong, in which line, and what to write instead.
+"""
+
+VALIDATE_EXAMPLES = """\
+examples:
+  mtj validate job.yaml
+  mtj validate jobs/*.yaml
+  helm template chart | mtj validate -
+
+exit status: 0 all are right, 65 one is wrong
+"""
+
+EXPLAIN = """\
+Prints every value of a job with the reason for it, the memory that a training process needs, and the
+warnings that a good colleague would give, such as less music than the strategy needs.
+"""
+
+EXPLAIN_EXAMPLES = """\
+examples:
+  mtj explain job.yaml
+  mtj explain job.yaml --set spec.training.processesPerNode=2
+  mtj explain job.yaml --json | jq .memory
+"""
+
+CRD = """\
+Prints the CustomResourceDefinition that teaches a Kubernetes cluster the MusicTrainingJob.
+"""
+
+CRD_EXAMPLES = """\
+examples:
+  mtj crd | kubectl apply -f -
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command that the arguments (``sys.argv`` by default) name; its exit status."""
+    options = _parser().parse_args(arguments)
+    from mtj_api import JobError
+    from mtj_api.contract import ExitCode
+
+    try:
+        return _call(options)
+    except JobError as error:
+        print(error, file=sys.stderr)
+        return ExitCode.WRONG_JOB
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return ExitCode.CRASHED
+
+
+def _call(options: argparse.Namespace) -> int:
+    match options.command:
+        case "run":
+            from mtj_operator.cli.run import run
+
+            return run(options.job, options.set, until=options.until)
+        case "validate":
+            from mtj_operator.cli.validate import validate
+
+            return validate(options.jobs, options.set)
+        case "explain":
+            from mtj_operator.cli.explain import explain
+
+            return explain(options.job, options.set, as_json=options.json, look=options.survey)
+        case _:
+            from mtj_api.crd import custom_resource_definition_yaml
+
+            sys.stdout.write(custom_resource_definition_yaml())
+            sys.stdout.flush()
+            return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="mtj", description=DESCRIPTION, epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--version", action=_Version)
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    run = _command(commands, "run", "run a job on this machine", RUN, RUN_EXAMPLES)
+    run.add_argument("job", metavar="JOB", help="the job file; - reads it from standard input")
+    run.add_argument(
+        "--until", metavar="STAGE", help="stop after this stage: prepare, train, evaluate, report or publish"
+    )
+    validate = _command(commands, "validate", "say whether jobs are right", VALIDATE, VALIDATE_EXAMPLES)
+    validate.add_argument("jobs", metavar="JOB", nargs="+", help="job files; - reads one from standard input")
+    explain = _command(commands, "explain", "every value of a job and its reason", EXPLAIN, EXPLAIN_EXAMPLES)
+    explain.add_argument("job", metavar="JOB", help="the job file; - reads it from standard input")
+    explain.add_argument("--json", action="store_true", help="the same as JSON, for programs")
+    explain.add_argument("--no-survey", dest="survey", action="store_false", help="do not look at the source")
+    for command in (run, validate, explain):
+        command.add_argument(
+            "--set",
+            metavar="FIELD=VALUE",
+            action="append",
+            default=[],
+            help="a value in place of the file's, as spec.training.steps=100; null removes a field; may be repeated",
+        )
+    _command(commands, "crd", "print the CustomResourceDefinition", CRD, CRD_EXAMPLES)
+    return parser
+
+
+def _command(commands: Any, name: str, brief: str, description: str, examples: str) -> argparse.ArgumentParser:
+    parser: argparse.ArgumentParser = commands.add_parser(
+        name,
+        help=brief,
+        description=description,
+        epilog=examples,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    return parser
+
+
+class _Version(argparse.Action):
+    """``--version``, which looks the version up only when it is asked for."""
+
+    def __init__(self, option_strings: Sequence[str], dest: str) -> None:
+        super().__init__(option_strings, dest, nargs=0, help="print the version")
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> None:
+        from importlib.metadata import version
+
+        print("mtj", version("music-training-job"))
+        parser.exit()
