@@ -1,0 +1,98 @@
+# Everything from a fresh clone, with nothing but make and Python 3.11 or newer. `make help` lists the targets.
+#
+# .tools holds uv, pinned by hash; .venv holds exactly the packages of requirements/all.txt and this project itself.
+# Stamp files stand for both, so that a target does nothing about them when they are already there.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-builtin-rules
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+# Processes that run tests side by side; each loads PyTorch, which takes about 1 GiB.
+WORKERS ?= 2
+# More arguments for pytest, such as PYTEST="-k storage".
+PYTEST ?=
+
+BIN := .venv/bin
+UV := .tools/bin/uv
+READY := .venv/.installed
+
+.DEFAULT_GOAL := help
+
+##@ Using it
+
+.PHONY: demo
+demo: setup ## Train, evaluate and report on Bach chorales; ends with the paths of the report and its figures
+	@$(BIN)/mtj run manifests/samples/chorales.yaml
+
+.PHONY: setup
+setup: $(READY) sound ## Install what is needed into .venv, and FluidSynth where that is possible
+
+##@ Working on it
+
+.PHONY: check
+check: $(READY) lint ## Lint, types, layers and the fast tests: under two minutes
+	$(BIN)/pytest -n $(WORKERS) -m "not slow" $(PYTEST)
+
+.PHONY: test
+test: $(READY) sound lint ## All checks and all tests
+	$(BIN)/pytest -n $(WORKERS) $(PYTEST)
+
+.PHONY: lint
+lint: $(READY)
+	$(BIN)/ruff format --check --quiet
+	$(BIN)/ruff check --quiet
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
+
+.PHONY: format
+format: $(READY) ## Format the code, and mend what ruff can mend
+	$(BIN)/ruff format
+	$(BIN)/ruff check --fix
+
+.PHONY: bench
+bench: $(READY) sound ## Measure speed against baselines: the table of docs/performance.md
+	$(BIN)/python tests/scale/bench.py
+
+.PHONY: reference
+reference: $(READY) ## Write the generated pages of docs/reference anew
+	$(BIN)/python -m mtj_api.reference > docs/reference/job.md
+
+.PHONY: lock
+lock: $(UV) ## Pin dependencies anew: make lock UPGRADE=--upgrade takes the newest
+	$(UV) pip compile pyproject.toml --extra trainer --extra dev --generate-hashes --universal \
+	  --python-version 3.11 --no-emit-index-url --quiet --custom-compile-command "make lock" $(UPGRADE) \
+	  -o requirements/all.txt
+	printf 'uv\n' | $(UV) pip compile - --generate-hashes --no-emit-index-url --quiet \
+	  --custom-compile-command "make lock" $(UPGRADE) -o requirements/uv.txt
+
+.PHONY: clean
+clean: ## Remove all that make has made, but nothing that a job has made
+	rm -rf .tools .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+
+.PHONY: help
+help: ## Show this
+	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} \
+	  /^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+# The pieces of set-up.
+
+$(UV): requirements/uv.txt
+	@tools/python-is-new-enough "$(PYTHON)"
+	$(PYTHON) -m venv --clear .tools
+	.tools/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/uv.txt
+	@touch $@
+
+.venv/.synced: requirements/all.txt $(UV)
+	test -x $(BIN)/python || $(UV) venv --quiet --python "$(PYTHON)" .venv
+	$(UV) pip sync --quiet --python $(BIN)/python --require-hashes requirements/all.txt
+	@touch $@
+
+$(READY): pyproject.toml .venv/.synced
+	$(UV) pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	@touch $@
+
+.PHONY: sound
+sound:
+	@tools/install-fluidsynth
