@@ -28,7 +28,10 @@ class Outcome:
 
 
 class Executor(Protocol):
-    """Runs the stages of a plan, each after all that it needs, and stops at the first that fails."""
+    """Runs the stages of a plan, each after all that it needs, and stops at the first that fails.
+
+    An executor is for one run. A rerun, by a new one, runs every stage again, which does what is missing.
+    """
 
     def run(self, plan: Plan) -> Outcome:
         """Carry the plan out. Nothing of it is left running afterwards, whatever the outcome."""
