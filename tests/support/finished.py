@@ -1,39 +1,40 @@
-"""A job's output as its earlier stages leave it: real chorales prepared, and a tiny model trained on them a little."""
+"""A job's output as its earlier stages leave it: chorales prepared by the real stage, and a tiny model trained a little."""
 
 from __future__ import annotations
 
-import hashlib
+import io
 import json
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
+import soundfile
 import torch
 
 from mtj_api import MusicTrainingJob, parse_job
 from mtj_trainer.families.symbolic import SymbolicConfig, SymbolicModel, save_model
 from mtj_trainer.families.symbolic.model import token_nll
 from mtj_trainer.families.symbolic.sequences import Piece, collate
-from mtj_trainer.prepare.dataset import Sample, Track
-from mtj_trainer.prepare.midi import prepare_midi
-from mtj_trainer.prepare.shard import ShardWriter
-from mtj_trainer.prepare.split import Side
+from mtj_trainer.prepare.dataset import PreparedDataset
+from mtj_trainer.prepare.driver import prepare
+from mtj_trainer.prepare.pool import Done, WorkerPool
 from mtj_trainer.storage import open_storage
-from mtj_trainer.tokens import Tokenizer, make_tokenizer
+from mtj_trainer.tokens import Conditions, make_tokenizer
 
 CHORALES = ("bwv66.6", "bwv269", "bwv253", "bwv254", "bwv255", "bwv256", "bwv257", "bwv258", "bwv259", "bwv260")
-SIDES: tuple[Side, ...] = ("train",) * 6 + ("validation",) * 2 + ("test",) * 2
 STEPS = 80
 
-JOB = """
+MODEL_JOB = """
 apiVersion: training.discomusica.io/v1alpha1
 kind: MusicTrainingJob
 metadata: {{name: chorales}}
 spec:
   dataset:
-    importer: bach-chorales
+    source: {source}
     midi: {{tokenizer: {tokenizer}}}
+    split: {{train: 0.6, validation: 0.2, test: 0.2, keepTogether: []}}
   model:
     architecture: {{layers: 2, width: 32, heads: 2, context: 128}}
   training: {{steps: 80}}
@@ -43,6 +44,26 @@ spec:
       - {{key: Gmaj, metre: 4/4, tempo: 96.0, bars: 2}}
   output: {output}
 """
+
+DATA_JOB = """
+apiVersion: training.discomusica.io/v1alpha1
+kind: MusicTrainingJob
+metadata: {{name: recordings}}
+spec:
+  dataset:
+    source: {source}
+    audio: {{sampleRate: 16000, segment: {{minSeconds: 2.0, maxSeconds: 4.0, overlapSeconds: 0.5, boundaries: none}}}}
+    split: {{keepTogether: []}}
+  output: {output}
+"""
+
+
+class ThisProcess:
+    """A pool without workers, for a few small files."""
+
+    def run(self, function: Callable[[Any], Any], items: Iterable[Any]) -> Iterator[Done[Any, Any]]:
+        for item in items:
+            yield Done(item, function(item))
 
 
 def chorale_midi(names: Sequence[str] = CHORALES) -> dict[str, bytes]:
@@ -58,15 +79,24 @@ def chorale_midi(names: Sequence[str] = CHORALES) -> dict[str, bytes]:
     return files
 
 
-def finished_job(output: Path, files: dict[str, bytes], tokenizer: str = "grid") -> MusicTrainingJob:
-    """A resolved job whose prepare and train stages are done, with their records, curves and weights in ``output``."""
-    job = parse_job(JOB.format(output=json.dumps(str(output)), tokenizer=tokenizer)).job
+def trained_job(folder: Path, files: dict[str, bytes], tokenizer: str = "grid") -> MusicTrainingJob:
+    """A resolved job whose prepare and train stages are done, with records, curves and weights, below ``folder``."""
+    source, output = _source(folder, files), folder / "out"
+    text = MODEL_JOB.format(source=json.dumps(str(source)), output=json.dumps(str(output)), tokenizer=tokenizer)
+    job = parse_job(text).job
+    record = prepare(job, cast(WorkerPool, ThisProcess()))
+    dataset = PreparedDataset.open(record["dataset"], folder)
     vocabulary = make_tokenizer(job.spec.dataset.midi)
-    dataset = _prepare(job, output, files, vocabulary)
-    model, losses = _train_a_little(dataset, vocabulary)
+    pieces = []
+    for sample in dataset.samples("midi", "train"):
+        track = dataset.tracks[sample.track]
+        tokens = np.load(io.BytesIO(dataset.read(sample)))
+        pieces.append(Piece(vocabulary, tokens, Conditions(track.key, track.metre, track.tempo, track.programs)))
+    model = SymbolicModel(SymbolicConfig(vocabulary.size, vocabulary.feature_sizes, 2, 32, 2, 128))
+    losses = _train_a_little(model, pieces, vocabulary.pad)
     storage = open_storage(str(output))
     save_model(storage.child("train/best"), model.config, vocabulary, dict(model.state_dict()))
-    rows = [
+    rows: list[dict[str, float]] = [
         {
             "step": step,
             "loss": loss,
@@ -79,85 +109,52 @@ def finished_job(output: Path, files: dict[str, bytes], tokenizer: str = "grid")
     ]
     rows += [{"step": step, "validation_nll": losses[step - 1] + 0.1} for step in range(20, STEPS + 1, 20)]
     storage.write("train/metrics.jsonl", "".join(json.dumps(row) + "\n" for row in rows).encode())
-    record = {
+    trained = {
         "fingerprint": "0",
         "steps": STEPS,
+        "dataset": record["dataset"],
         "curves": "train/metrics.jsonl",
         "weights": "train/best",
         "figures": {"train.steps": STEPS, "train.seconds": 3.0, "train.tokens_per_second": 9_500.0},
     }
-    storage.write("stages/train.json", json.dumps(record).encode())
+    storage.write("stages/train.json", json.dumps(trained).encode())
     return job
 
 
-def _prepare(
-    job: MusicTrainingJob, output: Path, files: dict[str, bytes], vocabulary: Tokenizer
-) -> list[tuple[Side, Piece]]:
-    unit = hashlib.sha256(b"".join(files.values())).hexdigest()
-    (output / "data" / "units").mkdir(parents=True)
-    tracks, samples, pieces = [], [], []
-    with ShardWriter(output / "data" / "units" / f"{unit}.tar") as shard:
-        for (name, data), side in zip(files.items(), SIDES, strict=True):
-            prepared = prepare_midi(data, job.spec.dataset.midi, vocabulary)
-            member = shard.add(f"{name}.tokens.npy", _npy(prepared.tokens))
-            known = prepared.conditions
-            tracks.append(
-                Track(
-                    id=name,
-                    file_path=f"{name}.mid",
-                    files=(f"{name}.mid",),
-                    split=side,
-                    duration=prepared.seconds,
-                    title=f"Chorale {name.upper()}",
-                    composer="Johann Sebastian Bach",
-                    tempo=known.tempo,
-                    key=known.key,
-                    metre=known.metre,
-                    programs=known.instruments or (),
-                )
-            )
-            samples.append(
-                Sample("midi", unit, member.name, member.offset, member.size, len(prepared.tokens), name, side)
-            )
-            pieces.append((side, Piece(vocabulary, prepared.tokens, known)))
-    storage = open_storage(str(output))
-    manifest = {
-        "quarantined": [
-            {"file": "broken <b>.mid", "reason": "broken-midi", "detail": "is not a readable MIDI file"},
-            {"file": "empty.wav", "reason": "empty-file", "detail": "is empty"},
-        ],
-        "complete": True,
-    }
-    storage.write("data/datasets/d/tracks.jsonl", "".join(track.to_json() + "\n" for track in tracks).encode())
-    storage.write("data/datasets/d/samples.jsonl", "".join(sample.to_json() + "\n" for sample in samples).encode())
-    storage.write("data/datasets/d/manifest.json", json.dumps(manifest).encode())
-    record = {"dataset": f"{output}/data/datasets/d", "figures": {"prepare.tracks": 10, "prepare.quarantined": 2}}
-    storage.write("stages/prepare.json", json.dumps(record).encode())
-    return pieces
+def prepared_job(folder: Path, files: dict[str, bytes]) -> MusicTrainingJob:
+    """A resolved job without a model, with recordings and MIDI, whose prepare stage is done."""
+    source = _source(folder, files)
+    for number, pitch in enumerate((220.0, 277.2, 329.6)):
+        time = np.arange(16_000 * 9) / 16_000
+        tone = 0.3 * np.sin(2 * np.pi * pitch * time) * (0.6 + 0.4 * np.sin(2 * np.pi * 0.7 * time))
+        soundfile.write(source / f"tone {number}.wav", np.stack([tone, tone], axis=1), 16_000)
+    (source / "broken <b>.wav").write_bytes(b"no sound at all")
+    job = parse_job(DATA_JOB.format(source=json.dumps(str(source)), output=json.dumps(str(folder / "out")))).job
+    prepare(job, cast(WorkerPool, ThisProcess()))
+    return job
 
 
-def _npy(tokens: np.ndarray) -> bytes:
-    import io
+def _source(folder: Path, files: dict[str, bytes]) -> Path:
+    source = folder / "source"
+    source.mkdir(parents=True)
+    for name, data in files.items():
+        (source / f"{name}.mid").write_bytes(data)
+    (source / "broken <b>.mid").write_bytes(b"MThd and nothing else")
+    (source / "empty.mid").write_bytes(b"")
+    return source
 
-    content = io.BytesIO()
-    np.save(content, tokens, allow_pickle=False)
-    return content.getvalue()
 
-
-def _train_a_little(pieces: list[tuple[Side, Piece]], vocabulary: Tokenizer) -> tuple[SymbolicModel, list[float]]:
+def _train_a_little(model: SymbolicModel, pieces: Sequence[Piece], pad: int) -> list[float]:
     torch.manual_seed(0)
-    model = SymbolicModel(SymbolicConfig(vocabulary.size, vocabulary.feature_sizes, 2, 32, 2, 128))
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-2)
-    train = [piece for side, piece in pieces if side == "train"]
     losses = []
     for step in range(STEPS):
-        rows = [
-            piece.row((step * 37 + 11 * number) % (piece.positions - 64), 128) for number, piece in enumerate(train)
-        ]
-        batch = collate(rows, vocabulary.pad)
+        starts = ((step * 37 + 11 * number) % (piece.positions - 64) for number, piece in enumerate(pieces))
+        batch = collate([piece.row(start, 128) for start, piece in zip(starts, pieces, strict=True)], pad)
         loss = token_nll(model(batch.tokens, batch.features), batch.targets).sum() / batch.counted
         optimizer.zero_grad()
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
         losses.append(float(loss.detach()))
-    return model.eval(), losses
+    model.eval()
+    return losses

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from dataclasses import dataclass
 
 import numpy as np
@@ -37,7 +36,7 @@ def prepared_pieces(dataset: PreparedDataset, split: Side) -> list[PreparedPiece
     for sample in sorted(dataset.samples("midi", split), key=lambda sample: (sample.track, sample.member)):
         track = dataset.tracks[sample.track]
         title = track.title or _stem(track.file_path)
-        tokens = np.load(io.BytesIO(dataset.read(sample)), allow_pickle=False)
+        tokens = dataset.read_tokens(sample)
         pieces.append(PreparedPiece(track.id, title, tokens, track_conditions(track)))
     return pieces
 

@@ -50,7 +50,8 @@ def write_samples(
         output.write(f"{FOLDER}/{name}.mid", midi)
         entry = _entry(piece)
         if render is not None:
-            audio = render(midi)
+            silence = np.zeros((SAMPLE_RATE, 2), np.float32)
+            audio = render(midi) if piece.found.notes else silence
             sound = measure(audio, SAMPLE_RATE)
             output.write(f"{FOLDER}/{name}.wav", _wav(audio))
             output.write(f"{FOLDER}/{name}.mp3", to_mp3(audio, SAMPLE_RATE))

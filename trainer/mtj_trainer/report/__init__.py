@@ -1,0 +1,1 @@
+"""The report: one page that shows what a job did, and ``figures.json`` with the same numbers."""
