@@ -10,7 +10,7 @@ from __future__ import annotations
 import struct
 
 _MAGIC = (b"RIFF", b"RF64", b"fLaC", b"OggS", b"ID3")
-_UNKNOWN_SIZE = (0, 0x7FFFFFFF, 0xFFFFFFFF)  # what programs write that stream to a pipe and cannot go back
+_UNKNOWN_SIZE = (0x7FFFFFFF, 0xFFFFFFFF)  # what programs write that stream to a pipe and cannot go back
 _OGG_LAST_PAGE = 0x04
 
 

@@ -89,7 +89,7 @@ def _spectral(mono: Floats, sample_rate: int, wanted: set[str]) -> dict[str, Flo
         bands = found.get("mel")
         if bands is None:
             bands = librosa.power_to_db(librosa.feature.melspectrogram(S=power, sr=sample_rate, n_mels=MEL_BANDS))
-        found["onsetStrength"] = onset_strength(S=bands, sr=sample_rate, hop_length=hop)
+        found["onsetStrength"] = onset_strength(S=bands, sr=sample_rate, n_fft=window, hop_length=hop)
     return {name: feature.astype(np.float32) for name, feature in found.items()}
 
 

@@ -15,7 +15,7 @@ from scipy.signal import sosfilt
 
 Curve = npt.NDArray[np.float64]
 
-_STEPS_A_SECOND = 1500
+_LEAST_STEPS_A_SECOND = 1400
 _STEPS_A_BLOCK = 2048  # small enough that a block's intermediate arrays stay in the cache
 
 
@@ -47,7 +47,7 @@ class Levels:
 def measure_levels(samples: npt.NDArray[np.float32], sample_rate: int) -> Levels:
     """Measure (frames, channels) of one or two channels, which BS.1770 weighs alike."""
     frames, channels = samples.shape
-    hop = max(1, sample_rate // _STEPS_A_SECOND)
+    hop = _hop(sample_rate)
     steps = -(-frames // hop)
     peak, power = np.zeros(steps), np.zeros(steps)
     sections = _k_weighting(sample_rate)
@@ -63,6 +63,12 @@ def measure_levels(samples: npt.NDArray[np.float32], sample_rate: int) -> Levels
         weighted = weighted.reshape(channels, count, hop)
         power[first : first + count] = np.einsum("csh,csh->s", weighted, weighted) / hop
     return Levels(peak, power, hop, sample_rate)
+
+
+def _hop(sample_rate: int) -> int:
+    """Samples a step, so that the 100 ms between blocks of BS.1770 are whole steps where the rate allows that."""
+    longest = max(1, sample_rate // _LEAST_STEPS_A_SECOND)
+    return next((hop for hop in range(longest, longest // 2, -1) if sample_rate % (10 * hop) == 0), longest)
 
 
 def _k_weighting(sample_rate: int) -> npt.NDArray[np.float64]:

@@ -79,9 +79,9 @@ def prepare_recording(data: bytes, name: str, settings: AudioPreparation) -> Rec
     decoded = decode(data, name, rate, settings.channels)
     levels = measure_levels(decoded.samples, rate)
     sounding = sounding_part(levels)
-    if sounding is None:
+    if sounding is None and len(decoded.samples):
         raise Unusable("silent", f"{name} holds no sound above -70 LUFS")
-    first, last = sounding if settings.trim_silence else (0, len(levels.power))
+    first, last = sounding if sounding and settings.trim_silence else (0, len(levels.power))
     levels = levels.part(first, last)
     trimmed = decoded.samples[first * levels.hop : last * levels.hop]
     if len(trimmed) < settings.segment.min_seconds * rate:

@@ -43,7 +43,7 @@ def find_rhythm(mono: npt.NDArray[np.float32], sample_rate: int) -> Rhythm:
 
     power = melspectrogram(y=mono, sr=sample_rate, n_fft=_FFT, hop_length=_HOP, n_mels=_MEL_BANDS)
     spectra = power_to_db(power)
-    onsets = onset_strength(S=spectra, sr=sample_rate, hop_length=_HOP)
+    onsets = onset_strength(S=spectra, sr=sample_rate, n_fft=_FFT, hop_length=_HOP)
     rate = sample_rate / _HOP
     if not onsets.any():
         return Rhythm(spectra, rate, np.zeros(0), None)
