@@ -35,6 +35,8 @@ def explain_fault(error: Any, document: Document) -> JobError:
     """The sentence for one of pydantic's errors (``ValidationError.errors()``) about ``document``."""
     location: Location = tuple(error["loc"])
     kind, context = error["type"], error.get("ctx", {})
+    if kind == "invalid_key":
+        location = (*location[:-1], str(location[-1]))
     if kind == "rule":
         about = (*location, *context["field"].split(".")) if context["field"] else location
         return JobError(context["message"], where=document.where(about))
@@ -137,7 +139,7 @@ def _bound(adjective: str, words: str, key: str) -> Sentence:
 _SENTENCES: dict[str, Sentence] = {
     "missing": _missing,
     "extra_forbidden": lambda _c, _v, location: ("there is no such field", instead_of(location)),
-    "invalid_key": lambda _c, _v, location: (f"{_shown(location[-1])} is no name of a field", "write a known field"),
+    "invalid_key": lambda _c, _v, location: (f"{location[-1]} is not a name", "write the name of a field"),
     "literal_error": _choice,
     "int_type": _whole_number,
     "int_from_float": _whole_number,

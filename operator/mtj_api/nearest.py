@@ -73,13 +73,12 @@ def instead_of(location: Location) -> str:
     namesakes = [_name(field.path) for field in _FIELDS if field.path[-1] == name and field.path[0] == "spec"]
     if namesakes:
         return f"did you mean {' or '.join(namesakes[:3])}?"
-    near = difflib.get_close_matches(name, siblings, n=1, cutoff=0.6)
-    if near:
-        return f"did you mean {near[0]}?"
-    elsewhere = {field.path[-1]: field.path for field in reversed(_FIELDS) if field.path[0] == "spec"}
-    far = difflib.get_close_matches(name, elsewhere, n=1, cutoff=0.75)
-    if far:
-        return f"did you mean {_name(elsewhere[far[0]])}?"
+    elsewhere = {field.path[-1]: _name(field.path) for field in reversed(_FIELDS) if field.path[0] == "spec"}
+    here = {sibling: sibling for sibling in siblings}
+    for known_names, cutoff in ((here, 0.85), (elsewhere, 0.85), (here, 0.6), (elsewhere, 0.75)):
+        near = difflib.get_close_matches(name, known_names, n=1, cutoff=cutoff)
+        if near:
+            return f"did you mean {known_names[near[0]]}?"
     return f"the fields here are {', '.join(siblings)}"
 
 

@@ -1,0 +1,389 @@
+"""The sentence that each wrong job gets: what, where, and what to write instead."""
+
+from __future__ import annotations
+
+import pytest
+
+from mtj_api import InvalidJob, JobError, parse_job
+from support.jobs import SMALLEST, WITH_MODEL
+
+HEADER = "begin with 'apiVersion: training.discomusica.io/v1alpha1' and 'kind: MusicTrainingJob'"
+
+FILES = {
+    "an empty file": ("", f"job.yaml: there is no MusicTrainingJob here (the file is empty); {HEADER}"),
+    "another resource": (
+        "kind: Pod",
+        f"job.yaml: there is no MusicTrainingJob here (found Pod); {HEADER}",
+    ),
+    "no kind": (
+        "spec: {}",
+        f"job.yaml: there is no MusicTrainingJob here (found something without a kind); {HEADER}",
+    ),
+    "a list": ("- a\n- b", f"job.yaml: the document is not a mapping; {HEADER}"),
+    "two jobs": (SMALLEST + "---\n" + SMALLEST, "job.yaml: there are 2 jobs here; keep one job a file"),
+    "a tab": (
+        SMALLEST + "\tmodel: {}",
+        (
+            "job.yaml:7: not valid YAML: found character '\\t' that cannot start any token; "
+            "mend the indentation or quoting"
+        ),
+    ),
+    "a control character": (
+        SMALLEST + "\x00",
+        "job.yaml: not valid YAML: special characters are not allowed; mend the indentation or quoting",
+    ),
+    "a key twice": (
+        SMALLEST + "  output: ./elsewhere",
+        "job.yaml:7: spec.output is given twice; keep one (see line 6)",
+    ),
+    "an alias in itself": (
+        SMALLEST + "  model: &all\n    pretrained: *all",
+        "job.yaml:7: an alias stands inside of what it repeats; write the value out",
+    ),
+    "nested without end": ("[" * 3000, f"job.yaml: the YAML is nested too deeply; {HEADER}"),
+    "no apiVersion": (
+        SMALLEST.partition("\n")[2],
+        "job.yaml:1: apiVersion: this field is missing; add 'apiVersion: training.discomusica.io/v1alpha1'",
+    ),
+    "another apiVersion": (
+        SMALLEST.replace("v1alpha1", "v1"),
+        (
+            'job.yaml:1: apiVersion: "training.discomusica.io/v1" is not a choice here; '
+            "write training.discomusica.io/v1alpha1"
+        ),
+    ),
+    "no metadata": (
+        SMALLEST.replace("metadata: {name: chorales}\n", ""),
+        "job.yaml:1: metadata: this field is missing; add 'metadata: {name: chorales}'",
+    ),
+    "no name": (
+        SMALLEST.replace("{name: chorales}", "{labels: {a: b}}"),
+        "job.yaml:3: metadata.name: this field is missing; add 'name: chorales'",
+    ),
+    "a name with capitals": (
+        SMALLEST.replace("{name: chorales}", "{name: Bach_Chorales}"),
+        (
+            'job.yaml:3: metadata.name: "Bach_Chorales" has the wrong form; '
+            "write lower-case letters, digits and '-' between them, such as my-chorales"
+        ),
+    ),
+    "a long name": (
+        SMALLEST.replace("{name: chorales}", f"{{name: {'a' * 60}}}"),
+        "job.yaml:3: metadata.name: the text has 60 characters; write at most 52",
+    ),
+    "a number for a name": (
+        SMALLEST.replace("{name: chorales}", "{name: 2024}"),
+        "job.yaml:3: metadata.name: 2024 is not text; write it in quotes: '2024'",
+    ),
+    "no spec": (
+        SMALLEST.partition("spec:")[0],
+        "job.yaml:1: spec: this field is missing; add 'spec: {dataset: {source: ./music}, output: ./out}'",
+    ),
+    "nothing in spec": (
+        SMALLEST.partition("spec:")[0] + "spec:",
+        "job.yaml:4: spec: nothing is written here; write 'spec: {dataset: {source: ./music}, output: ./out}'",
+    ),
+}
+"""What is in the file, and the sentence."""
+
+PARTS = {
+    "no output": (
+        SMALLEST.replace("  output: ./out\n", ""),
+        "job.yaml:4: spec.output: this field is missing; add 'output: ./out' or 'output: s3://music/models/chorales'",
+    ),
+    "an empty output": (
+        SMALLEST.replace("./out", "''"),
+        "job.yaml:6: spec.output: the text is empty; write 'output: ./out' or 'output: s3://music/models/chorales'",
+    ),
+    "another storage": (
+        SMALLEST.replace("./out", "gs://bucket/models"),
+        "job.yaml:6: spec.output: no storage is known for this; write s3://bucket/prefix, file:///folder or a path",
+    ),
+    "S3 with one slash": (
+        SMALLEST.replace("./out", "s3:/bucket"),
+        "job.yaml:6: spec.output: no storage is known for this; write s3://bucket/prefix, file:///folder or a path",
+    ),
+    "neither source nor importer": (
+        SMALLEST.replace("{source: ./music}", "{}"),
+        (
+            "job.yaml:5: spec.dataset: give either source, a folder or prefix of audio and MIDI, or importer, "
+            "such as bach-chorales"
+        ),
+    ),
+    "both source and importer": (
+        SMALLEST.replace("{source: ./music}", "{source: ./music, importer: bach-chorales}"),
+        (
+            "job.yaml:5: spec.dataset: give either source, a folder or prefix of audio and MIDI, or importer, "
+            "such as bach-chorales"
+        ),
+    ),
+    "an unknown importer": (
+        SMALLEST.replace("{source: ./music}", "{importer: mozart}"),
+        'job.yaml:5: spec.dataset.importer: "mozart" is not a choice here; write bach-chorales',
+    ),
+    "a modality twice": (
+        SMALLEST.replace("{source: ./music}", "{source: ./music, modalities: [midi, midi]}"),
+        "job.yaml:5: spec.dataset.modalities: midi is there twice; keep one",
+    ),
+    "no modality": (
+        SMALLEST.replace("{source: ./music}", "{source: ./music, modalities: []}"),
+        "job.yaml:5: spec.dataset.modalities: the list is empty; write at least 1 in it",
+    ),
+    "a bit depth that is no choice": (
+        SMALLEST.replace("{source: ./music}", "{source: ./music, audio: {bitDepth: 32}}"),
+        "job.yaml:5: spec.dataset.audio.bitDepth: 32 is not a choice here; write 16 or 24",
+    ),
+    "parts that make more than the whole": (
+        SMALLEST.replace("{source: ./music}", "{source: ./music, split: {train: 0.9}}"),
+        "job.yaml:5: spec.dataset.split: train, validation and test must add up to 1, as 0.8, 0.1 and 0.1 do",
+    ),
+    "segments that are shorter than they are long": (
+        SMALLEST.replace("{source: ./music}", "{source: ./music, audio: {segment: {minSeconds: 40}}}"),
+        "job.yaml:5: spec.dataset.audio.segment.minSeconds: minSeconds must not exceed maxSeconds",
+    ),
+    "a model without content": (
+        SMALLEST + "  model:",
+        "job.yaml:7: spec.model: nothing is written here; write 'model: {}' for its defaults, or remove it",
+    ),
+    "a value without content": (
+        WITH_MODEL + "  training:\n    steps:",
+        "job.yaml:9: spec.training.steps: nothing is written here; write a value, or remove it",
+    ),
+    "a model that is a word": (
+        SMALLEST + "  model: symbolic",
+        (
+            'job.yaml:7: spec.model: "symbolic" is not a group of fields; '
+            "write fields in it, such as family, pretrained or architecture"
+        ),
+    ),
+    "an unknown family": (
+        SMALLEST + "  model: {family: musicgen}",
+        'job.yaml:7: spec.model.family: "musicgen" is not a choice here; write symbolic',
+    ),
+    "heads that do not share the width": (
+        SMALLEST + "  model:\n    architecture:\n      width: 100\n      heads: 6",
+        "job.yaml:9: spec.model.architecture.width: width must be an even multiple of heads, as 192 is of 6",
+    ),
+    "pretrained and architecture": (
+        SMALLEST + "  model: {pretrained: ./m, architecture: {layers: 2}}",
+        (
+            "job.yaml:7: spec.model.architecture: give either pretrained, which brings its own architecture, "
+            "or architecture"
+        ),
+    ),
+    "training without a model": (
+        SMALLEST + "  training: {steps: 5}",
+        (
+            "job.yaml:7: spec.training: training needs a model; add 'model: {}' for the defaults, "
+            "or leave both out to prepare data only"
+        ),
+    ),
+    "fine-tuning of nothing": (
+        WITH_MODEL + "  training: {strategy: finetune}",
+        (
+            "job.yaml:8: spec.training.strategy: finetune goes on from model.pretrained and full starts from nothing; "
+            "give finetune together with model.pretrained, or leave strategy out"
+        ),
+    ),
+    "a model of MIDI for recordings": (
+        WITH_MODEL.replace("{source: ./music}", "{source: ./music, modalities: [audio]}"),
+        "job.yaml:5: spec.dataset.modalities: the model family symbolic reads MIDI; add midi to the modalities",
+    ),
+    "a word for a number": (
+        WITH_MODEL + "  training: {steps: many}",
+        'job.yaml:8: spec.training.steps: "many" is not a whole number; write a whole number, such as 2000',
+    ),
+    "a number in quotes": (
+        WITH_MODEL + "  training: {steps: '100'}",
+        'job.yaml:8: spec.training.steps: "100" is text; write 100 without quotes',
+    ),
+    "half a step": (
+        WITH_MODEL + "  training: {steps: 0.5}",
+        "job.yaml:8: spec.training.steps: 0.5 is not a whole number; write a whole number, such as 2000",
+    ),
+    "no steps": (
+        WITH_MODEL + "  training: {steps: 0}",
+        "job.yaml:8: spec.training.steps: 0 is too small; write at least 1",
+    ),
+    "a learning rate of nothing": (
+        WITH_MODEL + "  training: {optimizer: {learningRate: 0}}",
+        "job.yaml:8: spec.training.optimizer.learningRate: 0 is too small; write more than 0",
+    ),
+    "a learning rate that is infinite": (
+        WITH_MODEL + "  training: {optimizer: {learningRate: .inf}}",
+        "job.yaml:8: spec.training.optimizer.learningRate: Infinity is too large; write at most 1",
+    ),
+    "a learning rate that is no number": (
+        WITH_MODEL + "  training: {optimizer: {learningRate: .nan}}",
+        "job.yaml:8: spec.training.optimizer.learningRate: NaN is too large; write at most 1",
+    ),
+    "all dropped out": (
+        WITH_MODEL + "  training: {regularization: {dropout: 1}}",
+        "job.yaml:8: spec.training.regularization.dropout: 1 is too large; write less than 1",
+    ),
+    "a precision that is misspelt": (
+        WITH_MODEL + "  training: {precision: fp61}",
+        (
+            'job.yaml:8: spec.training.precision: "fp61" is not a choice here; '
+            "write fp32, bf16 or fp16 (did you mean fp16?)"
+        ),
+    ),
+    "a batch that cannot be shared": (
+        WITH_MODEL + "  training: {batch: {size: 5}, processesPerNode: 2}",
+        (
+            "job.yaml:8: spec.training.batch.size: the size must be a multiple of accumulation times processesPerNode, "
+            "so that every pass of every process has the same number of sequences"
+        ),
+    ),
+    "a warm-up without end": (
+        WITH_MODEL + "  training: {steps: 10, schedule: {warmupSteps: 10}}",
+        (
+            "job.yaml:8: spec.training.schedule.warmupSteps: warmupSteps must be less than steps; "
+            "a twentieth of them is usual"
+        ),
+    ),
+    "yes for true": (
+        WITH_MODEL + "  monitoring: {tensorboard: 1}",
+        "job.yaml:8: spec.monitoring.tensorboard: 1 is neither true nor false; write true or false",
+    ),
+    "a key that is none": (
+        WITH_MODEL + "  evaluation:\n    requests:\n      - key: C major",
+        (
+            'job.yaml:10: spec.evaluation.requests[0].key: "C major" has the wrong form; '
+            "write a tonic and maj or min, such as Cmaj or F#min"
+        ),
+    ),
+    "a metre that is none": (
+        WITH_MODEL + "  evaluation: {requests: [{metre: 4/5}]}",
+        (
+            'job.yaml:8: spec.evaluation.requests[0].metre: "4/5" has the wrong form; '
+            "write beats and unit, such as 4/4 or 6/8"
+        ),
+    ),
+    "one request for a list": (
+        WITH_MODEL + "  evaluation: {requests: {key: Cmaj}}",
+        'job.yaml:8: spec.evaluation.requests: {"key": "Cmaj"} is not a list; write a list',
+    ),
+    "one word for a list": (
+        SMALLEST + "  model: {conditioning: key}",
+        'job.yaml:7: spec.model.conditioning: "key" is not a list; write [key]',
+    ),
+    "too many in a list": (
+        SMALLEST + "  model: {conditioning: [key, key, key, key, key]}",
+        "job.yaml:7: spec.model.conditioning: the list has 5 items; write at most 4",
+    ),
+    "a request that the model does not hear": (
+        SMALLEST + "  model: {conditioning: [metre]}\n  evaluation:\n    requests: [{key: Cmaj}]",
+        (
+            "job.yaml:9: spec.evaluation.requests: a request asks for something that is not in model.conditioning; "
+            "add it there or leave it out here"
+        ),
+    ),
+    "an unknown field": (
+        SMALLEST + "  colour: blue",
+        (
+            "job.yaml:7: spec.colour: there is no such field; "
+            "the fields here are dataset, model, training, checkpoint, evaluation, monitoring, output"
+        ),
+    ),
+    "a field that is misspelt": (
+        WITH_MODEL + "  training: {optimiser: {}}",
+        "job.yaml:8: spec.training.optimiser: there is no such field; did you mean optimizer?",
+    ),
+    "a field in Python's spelling": (
+        WITH_MODEL + "  training: {processes_per_node: 2}",
+        "job.yaml:8: spec.training.processes_per_node: there is no such field; did you mean processesPerNode?",
+    ),
+    "another tool's name": (
+        WITH_MODEL + "  training: {lr: 0.1}",
+        "job.yaml:8: spec.training.lr: there is no such field; did you mean spec.training.optimizer.learningRate?",
+    ),
+    "a field one level too high": (
+        SMALLEST + "  pretrained: ./m",
+        "job.yaml:7: spec.pretrained: there is no such field; did you mean spec.model.pretrained?",
+    ),
+    "a field that is misspelt, and one level too high": (
+        SMALLEST + "  conditionning: [key]",
+        "job.yaml:7: spec.conditionning: there is no such field; did you mean spec.model.conditioning?",
+    ),
+    "a name that several have": (
+        SMALLEST + "  seed: 1",
+        (
+            "job.yaml:7: spec.seed: there is no such field; "
+            "did you mean spec.dataset.split.seed or spec.training.seed or spec.evaluation.seed?"
+        ),
+    ),
+    "a number for a field": (
+        SMALLEST + "  1: one",
+        "job.yaml:7: spec.1: 1 is not a name; write the name of a field",
+    ),
+    "an unknown field at the top": (
+        SMALLEST + "sepc: {}",
+        "job.yaml:7: sepc: there is no such field; did you mean spec?",
+    ),
+    "a list for a text": (
+        SMALLEST.replace("./out", "[a]"),
+        "job.yaml:6: spec.output: [\"a\"] is not text; write 'output: ./out' or 'output: s3://music/models/chorales'",
+    ),
+    "a word for a rate": (
+        WITH_MODEL + "  training: {optimizer: {beta1: high}}",
+        'job.yaml:8: spec.training.optimizer.beta1: "high" is not a number; write a number, such as 0.9',
+    ),
+}
+
+
+@pytest.mark.parametrize(("text", "sentence"), [*FILES.values(), *PARTS.values()], ids=[*FILES, *PARTS])
+def test_a_wrong_job_is_told_what_where_and_what_instead(text: str, sentence: str) -> None:
+    with pytest.raises(JobError) as refused:
+        parse_job(text, "job.yaml")
+    assert str(refused.value) == sentence
+
+
+SETTINGS = {
+    "a value that does not fit": (
+        "spec.training.steps=0",
+        "--set spec.training.steps: 0 is too small; write at least 1",
+    ),
+    "a field that is not there": (
+        "spec.training.stepz=5",
+        "--set spec.training.stepz: there is no such field; did you mean steps?",
+    ),
+    "no value": ("spec.training.steps", "--set spec.training.steps: a setting has no value; write --set FIELD=VALUE"),
+    "no field": ("=5", "--set =5: a setting has no value; write --set FIELD=VALUE"),
+    "no name of a field": (
+        "spec..steps=5",
+        "--set spec..steps: this is not the name of a field; write spec.training.steps=100",
+    ),
+    "YAML that is none": ("spec.output={", "--set spec.output: { is not valid YAML; quote it"),
+    "through a text": (
+        "spec.output.url=x",
+        "--set spec.output.url: spec.output has no fields; set spec.output as a whole",
+    ),
+    "an item that is not there": (
+        "spec.evaluation.requests[1].key=Cmaj",
+        (
+            "--set spec.evaluation.requests[1].key: there is no item 1 in spec.evaluation.requests, which has 0; "
+            "set spec.evaluation.requests as a whole, as in --set 'spec.evaluation.requests=[...]'"
+        ),
+    ),
+}
+
+
+@pytest.mark.parametrize(("setting", "sentence"), SETTINGS.values(), ids=SETTINGS)
+def test_a_wrong_setting_is_told_by_its_own_name(setting: str, sentence: str) -> None:
+    with pytest.raises(JobError) as refused:
+        parse_job(WITH_MODEL, "job.yaml", [setting])
+    assert str(refused.value) == sentence
+
+
+def test_every_fault_of_a_job_is_told_at_once() -> None:
+    with pytest.raises(InvalidJob) as refused:
+        parse_job(WITH_MODEL + "  training: {steps: 0, precision: fp64}\n  evaluation:", "job.yaml")
+    assert str(refused.value).splitlines() == [
+        "job.yaml:9: spec.evaluation: nothing is written here; write 'evaluation: {}' for its defaults, or remove it",
+        (
+            'job.yaml:8: spec.training.precision: "fp64" is not a choice here; '
+            "write fp32, bf16 or fp16 (did you mean fp16?)"
+        ),
+        "job.yaml:8: spec.training.steps: 0 is too small; write at least 1",
+    ]
