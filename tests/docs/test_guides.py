@@ -1,0 +1,145 @@
+"""Each guide is carried out as it stands: its files are written and its commands run, in a folder of their own.
+
+Blocks are marked in their first line: ``yaml file=job.yaml`` is written to that file, ``bash run`` is run, and
+``bash run slow`` is run where there is time. Training is made small by settings that the command gets besides.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sysconfig
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+import yaml
+
+from mtj_api import parse_job
+from mtj_trainer.storage import Storage, open_storage
+from support.scores import chorale
+from support.seaweedfs import S3Server
+from support.sounds import encoded, phrases
+
+GUIDES = sorted((Path(__file__).parents[2] / "docs/guides").glob("*.md"))
+by_guide = pytest.mark.parametrize("guide", GUIDES, ids=[guide.stem for guide in GUIDES])
+
+SMALL_TRAINING: dict[str, object] = {
+    "spec.training.steps": 4,
+    "spec.training.batch.size": 2,
+    "spec.evaluation.continuations": 1,
+    "spec.evaluation.requests": "[{bars: 1}]",
+    "spec.evaluation.render": "none",
+    "spec.monitoring.metricsPort": 0,
+}
+SMALL_MODEL: dict[str, object] = {"spec.model.architecture": "{layers: 1, width: 32, heads: 2, context: 64}"}
+SMALL: dict[str, Mapping[str, object]] = {
+    "first-job": SMALL_TRAINING | SMALL_MODEL,
+    "your-own-midi": SMALL_TRAINING | SMALL_MODEL,
+    "s3-storage": SMALL_TRAINING | SMALL_MODEL,
+    "finetune": SMALL_TRAINING,
+    "your-own-audio": {"spec.dataset.audio.segment": "{minSeconds: 2, maxSeconds: 4, overlapSeconds: 0.5}"},
+}
+
+
+class Block(NamedTuple):
+    """A fenced block: its language, the marks after it, and its text."""
+
+    language: str
+    marks: str
+    text: str
+
+
+def blocks(guide: Path) -> list[Block]:
+    fences = re.findall(r"^```(\w+)(.*)\n((?:.*\n)*?)```$", guide.read_text(encoding="utf-8"), re.MULTILINE)
+    return [Block(language, marks.strip(), text) for language, marks, text in fences]
+
+
+def write_music(storage: Storage) -> None:
+    """A handful of small pieces, by more than one artist."""
+    for number in range(6):
+        storage.write(f"Artist {number}/Album/piece {number}.mid", chorale(8, root=55 + number).dumps_midi())
+
+
+def write_recordings(storage: Storage) -> None:
+    for number in range(4):
+        storage.write(f"Artist {number}/take #{number}.wav", encoded(phrases([2.0, 3.0, 2.5, 3.0], 0.5)))
+
+
+def publish_a_model(folder: Path) -> None:
+    """What the guide to fine-tuning goes on from: the model of another guide."""
+    write_music(open_storage(f"{folder}/music"))
+    job = next(
+        block.text for block in blocks(GUIDES[[guide.stem for guide in GUIDES].index("first-job")]) if block.marks
+    )
+    (folder / "first.yaml").write_text(job)
+    settings = {"spec.dataset.importer": "null", "spec.dataset.source": "./music", **SMALL_TRAINING, **SMALL_MODEL}
+    run(folder, "mtj run first.yaml", settings)
+
+
+PREPARATIONS: dict[str, Callable[[Path], None]] = {
+    "your-own-midi": lambda folder: write_music(open_storage(f"{folder}/music")),
+    "your-own-audio": lambda folder: write_recordings(open_storage(f"{folder}/recordings")),
+    "s3-storage": lambda _folder: write_music(open_storage("s3://music/raw")),
+    "finetune": publish_a_model,
+}
+
+
+def run(folder: Path, script: str, settings: Mapping[str, object]) -> None:
+    """Run a script in a folder, where ``mtj run`` gets more settings; fails with all that it printed."""
+    scripts = folder / ".bin"
+    scripts.mkdir(exist_ok=True)
+    mtj = Path(sysconfig.get_path("scripts")) / "mtj"
+    flags = " ".join(f"--set '{name}={value}'" for name, value in settings.items())
+    (scripts / "mtj").write_text(f'#!/bin/sh\n[ "$1" = run ] && set -- "$@" {flags}\nexec "{mtj}" "$@"\n')
+    (scripts / "mtj").chmod(0o755)
+    home = folder / ".home"
+    home.mkdir(exist_ok=True)
+    environment = {**os.environ, "PATH": f"{scripts}:{os.environ['PATH']}", "HOME": str(home)}
+    environment.pop("XDG_CACHE_HOME", None)
+    done = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", script], cwd=folder, env=environment, capture_output=True, text=True
+    )
+    assert done.returncode == 0, f"{script}\n{done.stdout}\n{done.stderr}"
+
+
+def carry_out(guide: Path, folder: Path, *, slow: bool) -> None:
+    for block in blocks(guide):
+        if block.marks.startswith("file="):
+            path = folder / block.marks.removeprefix("file=")
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(block.text, encoding="utf-8")
+        elif block.marks == "run" or (block.marks == "run slow" and slow):
+            run(folder, block.text, SMALL[guide.stem])
+
+
+@by_guide
+def test_the_jobs_of_a_guide_are_right(guide: Path) -> None:
+    jobs = [block.text for block in blocks(guide) if block.language == "yaml"]
+    assert jobs
+    for job in jobs:
+        assert parse_job(job).job.metadata.name == yaml.safe_load(job)["metadata"]["name"]
+
+
+@by_guide
+def test_marks_are_known(guide: Path) -> None:
+    for block in blocks(guide):
+        assert block.marks in ("", "run", "run slow") or block.marks.startswith("file="), block
+
+
+AT_ONCE = [guide for guide in GUIDES if any(block.marks == "run" for block in blocks(guide))]
+
+
+@pytest.mark.parametrize("guide", AT_ONCE, ids=[guide.stem for guide in AT_ONCE])
+def test_what_a_guide_says_at_once_works(guide: Path, tmp_path: Path) -> None:
+    PREPARATIONS.get(guide.stem, lambda _folder: None)(tmp_path)
+    carry_out(guide, tmp_path, slow=False)
+
+
+@pytest.mark.slow
+@by_guide
+def test_what_a_guide_says_works(guide: Path, tmp_path: Path, s3_server: S3Server) -> None:
+    PREPARATIONS.get(guide.stem, lambda _folder: None)(tmp_path)
+    carry_out(guide, tmp_path, slow=True)
