@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 
 class JobError(Exception):
     """A job, or something it points to, that cannot work.
@@ -23,7 +25,17 @@ class JobError(Exception):
         suffix = f"; {self.instead}" if self.instead else ""
         return f"{prefix}{self.what}{suffix}"
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """So that it survives the way from one process to another, whatever its kind's own arguments are."""
+        return _again, (type(self), vars(self))
+
     def at(self, place: str) -> JobError:
         """The same error with ``place`` (a file name, say) put before what it already says of where."""
         where = f"{place}: {self.where}" if self.where else place
         return JobError(self.what, where=where, instead=self.instead)
+
+
+def _again(kind: type[JobError], attributes: dict[str, Any]) -> JobError:
+    error = kind.__new__(kind, attributes["what"], attributes["where"], attributes["instead"])
+    vars(error).update(attributes)
+    return error

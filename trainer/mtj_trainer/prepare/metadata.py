@@ -217,7 +217,7 @@ def _matching_key(row: Row, tracks: Mapping[str, str], by_name: Mapping[tuple[st
 
 
 def _jsonl_rows(text: str) -> Iterable[tuple[int, dict[str, Any] | str]]:
-    for number, line in enumerate(text.splitlines(), start=1):
+    for number, line in enumerate(text.split("\n"), start=1):
         if not line.strip():
             continue
         try:

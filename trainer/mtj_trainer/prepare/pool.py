@@ -31,6 +31,8 @@ OBJECT_STORE_BYTES = 80 << 20
 POLL_SECONDS = 1.0
 """How long a wait for results may keep a signal from being seen."""
 
+FOLDER_PREFIX = "mtj-ray-"
+
 ENVIRONMENT = {
     "OMP_NUM_THREADS": "1",
     "OPENBLAS_NUM_THREADS": "1",
@@ -57,6 +59,10 @@ class Lost(Generic[Item]):
 
     item: Item
     why: str
+
+
+class WorkerDiedError(RuntimeError):
+    """A worker that dies each time that it is given the same item."""
 
 
 class WorkerPool:
@@ -116,18 +122,30 @@ class WorkerPool:
                 else:
                     yield Done(item, result)
 
+    def run_all(self, function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Done[Item, Result]]:
+        """``run`` for items that nobody else wrote: there, a worker that dies is a fault of ours.
+
+        Raises:
+            WorkerDiedError: a worker died on the same item each time.
+        """
+        for outcome in self.run(function, items):
+            if isinstance(outcome, Lost):
+                raise WorkerDiedError(f"the worker for {outcome.item} died each time: {outcome.why}")
+            yield outcome
+
     def start(self) -> None:
         """Start Ray, or join it where it runs already; ``run`` does so by itself."""
         if self._started:
             return
-        with _signals_kept(), _environment(ENVIRONMENT):
+        with _signals_kept(), _environment({**ENVIRONMENT, "TMPDIR": tempfile.gettempdir()}):
             import ray
 
             logging.getLogger("ray").setLevel(logging.ERROR)
             if os.environ.get("RAY_ADDRESS"):
                 ray.init(log_to_driver=False, configure_logging=False)
             else:
-                self._folder = Path(tempfile.mkdtemp(prefix="mtj-ray-"))
+                self._folder = _own_folder()
+                os.environ["TMPDIR"] = str(self._folder)
                 ray.init(
                     address="local",
                     num_cpus=self.count,
@@ -150,6 +168,15 @@ class WorkerPool:
         if self._folder is not None:
             shutil.rmtree(self._folder, ignore_errors=True)
             self._folder = None
+
+
+def _own_folder() -> Path:
+    """A folder for Ray and for what workers write meanwhile; those of processes that were killed are removed."""
+    parent = Path("/tmp")  # noqa: S108 - Ray's sockets lie below, and their paths may have 107 bytes at most
+    for left in parent.glob(f"{FOLDER_PREFIX}*"):
+        if not Path(f"/proc/{left.name.removeprefix(FOLDER_PREFIX).partition('-')[0]}").exists():
+            shutil.rmtree(left, ignore_errors=True)
+    return Path(tempfile.mkdtemp(dir=parent, prefix=f"{FOLDER_PREFIX}{os.getpid()}-"))
 
 
 @contextmanager
