@@ -1,0 +1,44 @@
+"""How large a model is, and how much memory training it takes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from mtj_api.estimate import parameter_count, training_memory
+from mtj_api.spec import Architecture, Training
+
+
+@pytest.mark.parametrize(
+    ("sizes", "millions"),
+    [
+        ({}, 1.87),
+        ({"layers": 12, "width": 768, "heads": 12}, 85.4),
+        ({"layers": 24, "width": 2048, "heads": 32}, 1209.0),
+    ],
+)
+def test_parameters_follow_from_layers_and_width(sizes: dict[str, int], millions: float) -> None:
+    assert parameter_count(Architecture(**sizes)) / 1e6 == pytest.approx(millions, rel=0.01)
+
+
+def memory(processes: int = 1, **training: Any) -> int:
+    settings = Training.model_validate({"batch": {"size": 64}, **training})
+    return training_memory(Architecture(), settings, processes).total
+
+
+def test_what_saves_memory_is_seen_to() -> None:
+    assert memory(activationCheckpointing=True) < memory() < memory(precision="fp32")
+    assert memory(batch={"size": 64, "accumulation": 4}) < memory()
+    assert memory(2) < memory()
+    assert memory(regularization={"weightAveraging": 0.0}) < memory()
+
+
+def test_each_part_is_counted_once() -> None:
+    settings = Training.model_validate({"batch": {"size": 32}})
+    estimate = training_memory(Architecture(), settings)
+    parameters = parameter_count(Architecture())
+    assert (estimate.weights, estimate.optimizer) == (4 * parameters, 8 * parameters)
+    assert estimate.total == (
+        estimate.weights + estimate.gradients + estimate.optimizer + estimate.averaged_weights + estimate.activations
+    )
