@@ -27,9 +27,9 @@ class MemoryEstimate:
 
 
 def parameter_count(architecture: Architecture, vocabulary: int = TYPICAL_VOCABULARY) -> int:
-    """Parameters of the symbolic decoder: 12 width^2 a layer, and the tied embedding."""
+    """Parameters of the symbolic decoder: 12 width^2 a layer, the embedding and the head."""
     width = architecture.width
-    return architecture.layers * (12 * width * width + 2 * width) + vocabulary * width + width
+    return architecture.layers * (12 * width * width + 2 * width) + 2 * vocabulary * width + width
 
 
 def training_memory(architecture: Architecture, training: Training, processes: int = 1) -> MemoryEstimate:

@@ -13,9 +13,9 @@ from mtj_api.spec import Architecture, Training
 @pytest.mark.parametrize(
     ("sizes", "millions"),
     [
-        ({}, 1.87),
-        ({"layers": 12, "width": 768, "heads": 12}, 85.4),
-        ({"layers": 24, "width": 2048, "heads": 32}, 1209.0),
+        ({}, 1.97),
+        ({"layers": 12, "width": 768, "heads": 12}, 85.7),
+        ({"layers": 24, "width": 2048, "heads": 32}, 1210.0),
     ],
 )
 def test_parameters_follow_from_layers_and_width(sizes: dict[str, int], millions: float) -> None:
@@ -42,3 +42,11 @@ def test_each_part_is_counted_once() -> None:
     assert estimate.total == (
         estimate.weights + estimate.gradients + estimate.optimizer + estimate.averaged_weights + estimate.activations
     )
+
+
+def test_the_count_is_that_of_the_model_that_is_trained() -> None:
+    from mtj_trainer.families.symbolic.model import SymbolicConfig, SymbolicModel
+
+    model = SymbolicModel(SymbolicConfig(vocabulary=512, feature_sizes=(), layers=4, width=192, heads=6, context=512))
+    parameters = {id(parameter): parameter.numel() for parameter in model.parameters()}
+    assert sum(parameters.values()) == parameter_count(Architecture(), vocabulary=512)

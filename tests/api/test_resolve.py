@@ -24,7 +24,7 @@ DERIVED: list[tuple[dict[str, Any], str, Any, str]] = [
     ({"model": {}}, "model.architecture.layers", 4, "a model that trains in minutes on a laptop"),
     ({"model": {"architecture": {"layers": 2}}}, "model.architecture.width", 192, "default"),
     ({"model": {"pretrained": "m"}}, "model.architecture", None, "brought by the pretrained model"),
-    ({"model": {}}, "model.size", "small", "about 1,869,504 parameters"),
+    ({"model": {}}, "model.size", "small", "about 1,967,808 parameters"),
     ({"model": {"pretrained": "m"}}, "model.size", "small", "assumed of a pretrained model"),
     ({"model": {}}, "training.strategy", "full", "there is no model.pretrained"),
     ({"model": {"pretrained": "m"}}, "training.strategy", "finetune", "model.pretrained is given"),
