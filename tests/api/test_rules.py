@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from mtj_api import MusicTrainingJob, walk
 from mtj_api.spec.base import URL_RULE, Rule, SpecModel
@@ -63,7 +63,8 @@ CASES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
 
 
 def all_rules() -> list[Rule]:
-    models = {JobSpec, *(field.model for field in walk.fields_of(JobSpec) if field.model is not None)}
+    models: set[type[BaseModel]] = {JobSpec}
+    models.update(field.model for field in walk.fields_of(JobSpec) if field.model is not None)
     return [rule for model in models if issubclass(model, SpecModel) for rule in model.RULES]
 
 
