@@ -19,7 +19,7 @@ import yaml
 
 from mtj_api import parse_job
 from mtj_trainer.storage import Storage, open_storage
-from support.scores import chorale
+from support.scores import chorale, midi_bytes
 from support.seaweedfs import S3Server
 from support.sounds import encoded, phrases
 
@@ -60,7 +60,8 @@ def blocks(guide: Path) -> list[Block]:
 def write_music(storage: Storage) -> None:
     """A handful of small pieces, by more than one artist."""
     for number in range(6):
-        storage.write(f"Artist {number}/Album/piece {number}.mid", chorale(8, root=55 + number).dumps_midi())
+        storage.write(f"Artist {number}/Album {number}/piece.mid", midi_bytes(chorale(8, root=55 + number)))
+    storage.write("evening.mid", midi_bytes(chorale(8)))
 
 
 def write_recordings(storage: Storage) -> None:
@@ -85,6 +86,12 @@ PREPARATIONS: dict[str, Callable[[Path], None]] = {
     "s3-storage": lambda _folder: write_music(open_storage("s3://music/raw")),
     "finetune": publish_a_model,
 }
+
+
+def prepare(guide: Path, folder: Path) -> None:
+    """What a guide expects to be there already."""
+    if guide.stem in PREPARATIONS:
+        PREPARATIONS[guide.stem](folder)
 
 
 def run(folder: Path, script: str, settings: Mapping[str, object]) -> None:
@@ -134,12 +141,12 @@ AT_ONCE = [guide for guide in GUIDES if any(block.marks == "run" for block in bl
 
 @pytest.mark.parametrize("guide", AT_ONCE, ids=[guide.stem for guide in AT_ONCE])
 def test_what_a_guide_says_at_once_works(guide: Path, tmp_path: Path) -> None:
-    PREPARATIONS.get(guide.stem, lambda _folder: None)(tmp_path)
+    prepare(guide, tmp_path)
     carry_out(guide, tmp_path, slow=False)
 
 
 @pytest.mark.slow
 @by_guide
 def test_what_a_guide_says_works(guide: Path, tmp_path: Path, s3_server: S3Server) -> None:
-    PREPARATIONS.get(guide.stem, lambda _folder: None)(tmp_path)
+    prepare(guide, tmp_path)
     carry_out(guide, tmp_path, slow=True)
