@@ -97,7 +97,7 @@ def plan(job: MusicTrainingJob, site: Site) -> Plan:
     if job.spec.model is None or job.spec.training is None:
         return Plan((prepare, _stage("report", site, needs=("prepare",))))
     processes = job.spec.training.processes_per_node
-    launcher = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes))
+    launcher = ("-m", "mtj_trainer.train.launch", "--standalone", "--nproc-per-node", str(processes))
     threads = max(1, site.cores // processes)
     return Plan(
         (

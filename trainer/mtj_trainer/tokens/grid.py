@@ -64,8 +64,7 @@ class GridTokenizer:
 
     def decode(self, tokens: npt.NDArray[np.integer], conditions: Conditions) -> Score:
         """See ``Tokenizer.decode``; a run of one pitch becomes one note, cut at bar lines where it fills a bar."""
-        tokens = np.asarray(tokens, dtype=np.int64)
-        start, grid = self._grid(tokens)
+        start, grid = self._grid(np.asarray(tokens, dtype=np.int64))
         ticks = 480 // self.steps_per_beat
         score = Score(480)
         metre = conditions.metre or "4/4"

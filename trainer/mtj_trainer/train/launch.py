@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 
 from torch.distributed import run
+from torch.distributed.elastic.multiprocessing.api import SignalException
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 
 from mtj_api.contract import ExitCode
@@ -14,6 +15,8 @@ def main(arguments: list[str] | None = None) -> int:
     """Run torchrun with ``arguments``; the exit code keeps the contract of ``mtj_api.contract``."""
     try:
         run.main(arguments)
+    except SignalException:  # it was told to stop, has told the processes, and they have saved and left
+        return int(ExitCode.INTERRUPTED)
     except ChildFailedError as error:
         _rank, failure = error.get_first_failure()
         known = {int(code) for code in ExitCode}

@@ -81,7 +81,7 @@ class Trainer(Generic[BatchT]):
             )
         self._model = family.model(world.device)
         self._optimizer = make_optimizer(self._model, settings.optimizer)
-        self._scaler = torch.amp.GradScaler(world.device.type, enabled=self._precision == torch.float16)
+        self._scaler = torch.amp.grad_scaler.GradScaler(world.device.type, enabled=self._precision == torch.float16)
         self._averaged = AveragedWeights(self._model, settings.regularization.weight_averaging)
         self.state = RunState(seed=settings.seed)
         self._restore()
@@ -147,7 +147,7 @@ class Trainer(Generic[BatchT]):
             ):
                 nll = self._family.loss(self._parallel, batch.to(self._world.device))
             # Gradients are averaged over processes: times their number makes it the mean over the whole batch.
-            self._scaler.scale(nll * (self._world.size / counted)).backward()
+            torch.autograd.backward(self._scaler.scale(nll * (self._world.size / counted)))
             total += nll.detach()
         self._scaler.unscale_(self._optimizer)
         norm = nn.utils.clip_grad_norm_(self._model.parameters(), self._settings.optimizer.gradient_clip)

@@ -115,7 +115,8 @@ class _Writer:
         """(V,) logits of what follows ``tokens``."""
         batch = torch.tensor([tokens], device=self._device)
         known = torch.from_numpy(features[-len(tokens) :][None].copy()).to(self._device)
-        return self._model(batch, known, self._cache)[0, -1].float().cpu()
+        logits: Tensor = self._model(batch, known, self._cache)
+        return logits[0, -1].float().cpu()
 
 
 def _sample(logits: Tensor, temperature: float, top_p: float, generator: torch.Generator) -> int:
