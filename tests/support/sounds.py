@@ -53,7 +53,9 @@ def silence(seconds: float, channels: int = 2, rate: int = RATE) -> Samples:
 def encoded(samples: Samples, kind: str = "wav", rate: int = RATE, subtype: str | None = None) -> bytes:
     """As the content of a ``wav``, ``flac``, ``ogg`` or ``mp3`` file."""
     out = io.BytesIO()
-    soundfile.write(out, samples, rate, format=kind.upper(), subtype=subtype)
+    with soundfile.SoundFile(out, "w", rate, samples.shape[1], subtype, format=kind.upper()) as sound:
+        for start in range(0, len(samples), rate):  # libsndfile's Vorbis encoder overflows its stack on minutes at once
+            sound.write(samples[start : start + rate])
     return out.getvalue()
 
 

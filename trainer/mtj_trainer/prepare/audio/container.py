@@ -31,28 +31,6 @@ def is_cut_short(data: bytes) -> bool:
     return False
 
 
-def promised_mp3_seconds(data: bytes) -> float | None:
-    """The duration that an mp3 file's Xing or Info header names; ``None`` where there is no such header."""
-    start = 0
-    if data.startswith(b"ID3") and len(data) > 10:  # four bytes of seven bits each, not counting the ten of the header
-        start = 10 + sum((byte & 0x7F) << shift for byte, shift in zip(data[6:10], (21, 14, 7, 0), strict=True))
-    sync = data.find(b"\xff", start, start + 4096)
-    header = data[sync : sync + 4]
-    if sync < 0 or len(header) < 4 or header[1] & 0xE0 != 0xE0:
-        return None
-    version, rate_index = header[1] >> 3 & 3, header[2] >> 2 & 3
-    if version == 1 or rate_index == 3:
-        return None
-    rate = (44_100, 48_000, 32_000)[rate_index] >> {3: 0, 2: 1, 0: 2}[version]
-    samples_a_frame = 1152 if version == 3 else 576
-    for tag in (b"Xing", b"Info"):
-        at = data.find(tag, sync, sync + 64)
-        if at > 0 and len(data) >= at + 12:
-            flags, frames = struct.unpack(">II", data[at + 4 : at + 12])
-            return frames * samples_a_frame / rate if flags & 1 and frames else None
-    return None
-
-
 def _wav_is_cut(data: bytes) -> bool:
     at = 12
     while at + 8 <= len(data):

@@ -15,8 +15,9 @@ import numpy.typing as npt
 import soundfile
 import soxr
 
-from mtj_trainer.prepare.audio.container import is_cut_short, looks_like_audio, promised_mp3_seconds
+from mtj_trainer.prepare.audio.container import is_cut_short, looks_like_audio
 from mtj_trainer.prepare.audio.downmix import mix_matrix
+from mtj_trainer.prepare.audio.mp3 import counted_seconds, promised_seconds, with_counted_length
 from mtj_trainer.prepare.quarantine import Unusable
 
 Samples = npt.NDArray[np.float32]
@@ -24,7 +25,10 @@ Samples = npt.NDArray[np.float32]
 
 _BLOCK_FRAMES = 1 << 17
 _CLEARLY_SHORT_SECONDS = 0.2  # encoders' delays and padding are below this
-_FORMATS = frozenset({"WAV", "WAVEX", "RF64", "FLAC", "OGG", "MP3", "MPEG"})
+_SLOWEST_RATE, _FASTEST_RATE = 4_000, 768_000
+_UNKNOWN_FRAMES = 1 << 62
+_MP3 = frozenset({"MP3", "MPEG"})
+_FORMATS = _MP3 | {"WAV", "WAVEX", "RF64", "FLAC", "OGG"}
 
 
 @dataclass(frozen=True)
@@ -56,13 +60,19 @@ def decode(data: bytes, name: str, sample_rate: int, channels: int) -> Decoded:
         raise Unusable("not-audio", f"{name} is not a wav, flac, ogg or mp3 recording, whatever its name says")
     if is_cut_short(data):
         raise Unusable("truncated", f"{name} ends before its header says so")
-    try:
-        sound = soundfile.SoundFile(io.BytesIO(data))
-    except (soundfile.LibsndfileError, TypeError) as error:  # TypeError: a header with a raw encoding
-        raise Unusable("unreadable", f"{name} cannot be decoded: {error}") from error
+    sound = _open(data, name)
+    if sound.format in _MP3 and counted_seconds(data) > sound.frames / sound.samplerate + _CLEARLY_SHORT_SECONDS:
+        sound.close()
+        sound = _open(with_counted_length(data), name)
     with sound:
         if sound.format not in _FORMATS:
             raise Unusable("not-audio", f"{name} is a {sound.format} file, not a wav, flac, ogg or mp3 recording")
+        if not _SLOWEST_RATE <= sound.samplerate <= _FASTEST_RATE:  # one byte wrong, and a second becomes an hour
+            raise Unusable("unreadable", f"{name} says that it has {sound.samplerate} samples a second")
+        if sound.frames >= _UNKNOWN_FRAMES:
+            raise Unusable(
+                "unreadable", f"{name} was written to a pipe and does not say how long it is; encode it again"
+            )
         mix = mix_matrix(sound.channels, channels, vorbis_order=sound.format == "OGG")
         frames, blocks = 0, []
         resampler = _resampler(sound.samplerate, sample_rate, channels)
@@ -78,6 +88,13 @@ def decode(data: bytes, name: str, sample_rate: int, channels: int) -> Decoded:
             raise Unusable("truncated", f"{name} ends after {duration:.1f} s of the {promised:.1f} s in its header")
         samples = np.concatenate(blocks) if blocks else np.zeros((0, channels), np.float32)
         return Decoded(samples, duration, sound.samplerate, sound.channels)
+
+
+def _open(data: bytes, name: str) -> soundfile.SoundFile:
+    try:
+        return soundfile.SoundFile(io.BytesIO(data))
+    except (soundfile.LibsndfileError, TypeError) as error:  # TypeError: a header with a raw encoding
+        raise Unusable("unreadable", f"{name} cannot be decoded: {error}") from error
 
 
 def _read(sound: soundfile.SoundFile, name: str) -> Iterator[Samples]:
@@ -97,11 +114,9 @@ def _read(sound: soundfile.SoundFile, name: str) -> Iterator[Samples]:
 
 
 def _promised_seconds(sound: soundfile.SoundFile, data: bytes) -> float | None:
-    if sound.format in {"MP3", "MPEG"}:
-        return promised_mp3_seconds(data)
-    frames = int(sound.frames)
-    known = 0 < frames < 1 << 62  # a flac file written to a pipe does not say
-    return frames / int(sound.samplerate) if known else None
+    if sound.format in _MP3:
+        return promised_seconds(data)
+    return float(sound.frames) / float(sound.samplerate)
 
 
 def _resampler(rate: int, target: int, channels: int) -> soxr.ResampleStream | None:

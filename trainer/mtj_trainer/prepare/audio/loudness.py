@@ -91,19 +91,16 @@ def mastering_gain(levels: Levels, loudness_lufs: float, peak_dbfs: float) -> Cu
     return gain * limiting
 
 
-def apply_gain(samples: npt.NDArray[np.float32], gain: Curve, hop: int) -> npt.NDArray[np.float32]:
-    """(frames, channels) times a gain that goes in lines between its values every ``hop`` frames."""
-    frames, channels = samples.shape
-    out = np.empty_like(samples)
+def apply_gain(samples: npt.NDArray[np.float32], gain: Curve, hop: int) -> None:
+    """Multiply (frames, channels), in place, by a gain that goes in lines between its values every ``hop`` frames."""
     borders = gain.astype(np.float32)
     way = (np.arange(hop, dtype=np.float32) / hop)[None, :]
     block = 4096
     for first in range(0, len(gain) - 1, block):
         left = borders[first : first + block + 1]
         each = (left[:-1, None] + np.diff(left)[:, None] * way).reshape(-1, 1)
-        part = slice(first * hop, min(frames, (first + block) * hop))
-        np.multiply(samples[part], each[: part.stop - part.start], out=out[part])
-    return out.reshape(frames, channels)
+        part = samples[first * hop : (first + block) * hop]
+        part *= each[: len(part)]
 
 
 def _mean_square(gain: Curve) -> Curve:

@@ -83,14 +83,13 @@ def prepare_recording(data: bytes, name: str, settings: AudioPreparation) -> Rec
         raise Unusable("silent", f"{name} holds no sound above -70 LUFS")
     first, last = sounding if sounding and settings.trim_silence else (0, len(levels.power))
     levels = levels.part(first, last)
-    trimmed = decoded.samples[first * levels.hop : last * levels.hop]
-    if len(trimmed) < settings.segment.min_seconds * rate:
+    samples = decoded.samples[first * levels.hop : last * levels.hop]
+    if len(samples) < settings.segment.min_seconds * rate:
         least = settings.segment.min_seconds
         raise Unusable(
-            "too-short", f"{name} has {len(trimmed) / rate:.1f} s of sound; a segment has at least {least:g} s"
+            "too-short", f"{name} has {len(samples) / rate:.1f} s of sound; a segment has at least {least:g} s"
         )
-    gain = mastering_gain(levels, settings.loudness_lufs, settings.peak_dbfs)
-    samples = apply_gain(trimmed, gain, levels.hop)
+    apply_gain(samples, mastering_gain(levels, settings.loudness_lufs, settings.peak_dbfs), levels.hop)
 
     analysis = Analysis(samples, rate)
     segments = []
