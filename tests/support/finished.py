@@ -1,11 +1,14 @@
-"""A job's output as its earlier stages leave it: chorales prepared by the real stage, and a tiny model trained a little."""
+"""A job's output as its earlier stages leave it: chorales, prepared by the real stage, and a tiny model of them."""
 
 from __future__ import annotations
 
+import atexit
 import io
 import json
+import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any, cast
 
@@ -14,6 +17,7 @@ import soundfile
 import torch
 
 from mtj_api import MusicTrainingJob, parse_job
+from mtj_trainer.evaluate.stage import evaluate
 from mtj_trainer.families.symbolic import SymbolicConfig, SymbolicModel, save_model
 from mtj_trainer.families.symbolic.model import token_nll
 from mtj_trainer.families.symbolic.sequences import Piece, collate
@@ -158,3 +162,26 @@ def _train_a_little(model: SymbolicModel, pieces: Sequence[Piece], pad: int) -> 
         losses.append(float(loss.detach()))
     model.eval()
     return losses
+
+
+@cache
+def chorales() -> dict[str, bytes]:
+    """``chorale_midi``, read once by a test run."""
+    return chorale_midi()
+
+
+@cache
+def evaluated_job() -> MusicTrainingJob:
+    """A trained job that was evaluated, made once by a test run; who changes its output works on a copy."""
+    folder = Path(tempfile.mkdtemp(prefix="evaluated-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    job = trained_job(folder, chorales())
+    evaluate(job)
+    return job
+
+
+def copy_of(job: MusicTrainingJob, folder: Path) -> MusicTrainingJob:
+    """The same job with a copy of its output in ``folder``."""
+    shutil.copytree(job.spec.output, folder / "out")
+    spec = job.spec.model_copy(update={"output": str(folder / "out")})
+    return job.model_copy(update={"spec": spec})

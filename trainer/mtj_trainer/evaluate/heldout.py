@@ -118,21 +118,42 @@ def likelihood_figures(predictions: Sequence[Predictions], music: Extent) -> dic
         ``nll_per_note`` and ``nll_per_beat``: nats, comparable between tokenizers. ``bits_per_note``: the same in
         bits. ``accuracy``: share of tokens that were the most probable one.
     """
-    nats = np.array([each.nats.sum() for each in predictions])
-    tokens = np.array([len(each.nats) for each in predictions])
-    total = float(nats.sum())
+    total = float(sum(each.nats.sum() for each in predictions))
+    tokens = sum(len(each.nats) for each in predictions)
     figures = {
-        "nll": total / int(tokens.sum()),
-        "accuracy": float(sum(each.hits.sum() for each in predictions)) / int(tokens.sum()),
+        "nll": total / tokens,
+        "accuracy": float(sum(each.hits.sum() for each in predictions)) / tokens,
     }
     if len(predictions) > 1:
-        # Of a ratio of sums, by linearization: pieces are independent, the tokens of a piece are not.
-        residuals = nats - figures["nll"] * tokens
-        count = len(predictions)
-        figures["nll.standard_error"] = float(np.sqrt(count / (count - 1) * np.sum(residuals**2)) / tokens.sum())
+        figures["nll.standard_error"] = _standard_error([each.nats for each in predictions])
     if music.notes:
         figures["nll_per_note"] = total / music.notes
         figures["bits_per_note"] = total / music.notes / NATS_PER_BIT
     if music.beats:
         figures["nll_per_beat"] = total / music.beats
     return figures
+
+
+def gain_figures(own: Sequence[Predictions], baseline: Sequence[Predictions]) -> dict[str, float]:
+    """How much better the model is than a baseline on the same pieces.
+
+    Returns:
+        ``gain``: nats a token that the baseline needs more. ``gain.standard_error``: over pieces, each compared with
+        itself, so that hard pieces do not blur the difference.
+    """
+    differences = [theirs.nats - ours.nats for ours, theirs in zip(own, baseline, strict=True)]
+    figures = {"gain": float(np.mean(np.concatenate(differences)))}
+    if len(differences) > 1:
+        figures["gain.standard_error"] = _standard_error(differences)
+    return figures
+
+
+def _standard_error(values: Sequence[npt.NDArray[np.float64]]) -> float:
+    """Of the mean over all tokens, where pieces are independent and the tokens of a piece are not.
+
+    The linearized variance of a ratio of sums (Cochran, Sampling Techniques, 1977, section 2.11).
+    """
+    sums, counts = np.array([each.sum() for each in values]), np.array([len(each) for each in values])
+    residuals = sums - sums.sum() / counts.sum() * counts
+    pieces = len(values)
+    return float(np.sqrt(pieces / (pieces - 1) * np.sum(residuals**2)) / counts.sum())

@@ -32,6 +32,7 @@ from mtj_trainer.evaluate.compose import (
 from mtj_trainer.evaluate.heldout import (
     Predictions,
     extent,
+    gain_figures,
     likelihood_figures,
     predict_with_model,
     predict_with_ngram,
@@ -116,10 +117,17 @@ class _Evaluation:
         if self.heldout:
             music = extent(self.tokenizer, self.heldout)
             figures |= {"heldout.pieces": music.pieces, "heldout.tokens": music.tokens, "heldout.notes": music.notes}
+        figures["model.parameters"] = sum(weights.numel() for weights in self.model.parameters())
         reference = self._openings("test")
+        own: list[Predictions] = []
         for contestant in contestants:
             if self.heldout:
-                found = likelihood_figures(contestant.predict(), music)
+                predictions = contestant.predict()
+                found = likelihood_figures(predictions, music)
+                if contestant.prefix:
+                    found |= gain_figures(own, predictions)
+                else:
+                    own = predictions
                 name = contestant.prefix or "heldout."
                 figures |= {f"{name}{key}": value for key, value in found.items()}
                 done(f"held-out loss {found['nll']:.3f} nats a token ({contestant.prefix.strip('.') or 'model'})")

@@ -28,6 +28,9 @@ LONGEST = 300
 
 BAR_HEIGHT = 34
 
+NARROW = 0.02
+"""A spread of values below this part of their size is not worth a histogram's width."""
+
 
 @dataclass(frozen=True)
 class Series:
@@ -96,7 +99,7 @@ def bar_chart(bars: Sequence[Bar], *, title: str, text: Callable[[float], str] =
     """Horizontal bars from zero, each with its name before it and its value behind it."""
     if not bars:
         return Markup("")
-    names = 16 + 7 * max(len(bar.name) for bar in bars)
+    names = 16 + 8 * max(len(bar.name) for bar in bars)
     room = width - names - 10 - 8 * max(len(text(bar.value)) for bar in bars)
     largest = max(max(bar.value + bar.error for bar in bars), 1e-12)
     height = TOP + BAR_HEIGHT * len(bars) + 4
@@ -125,9 +128,12 @@ def histogram(values: Sequence[float], *, title: str, x_label: str, bins: int = 
     if not len(values):
         return Markup("")
     data = np.asarray(values, dtype=np.float64)
-    edges = np.array(ticks(float(data.min()), float(data.max()), bins))
+    low, high = float(data.min()), float(data.max())
+    if high - low < NARROW * abs(high):  # one value, but for rounding: a few bins around it
+        low, high, bins = low - NARROW * abs(low), high + NARROW * abs(high), 5
+    edges = np.array(ticks(low, high, bins))
     counts, _ = np.histogram(data, edges)
-    y = _Axis(ticks(0.0, float(counts.max()), 4), HEIGHT - BOTTOM, TOP)
+    y = _Axis(ticks(0.0, float(max(4, counts.max())), 4), HEIGHT - BOTTOM, TOP)
     x = _Axis([float(edge) for edge in edges], LEFT, WIDTH - RIGHT)
     shown = _Axis(ticks(float(edges[0]), float(edges[-1]), 5), 0, 1)
     labelled = [value for value in shown.ticks if edges[0] <= value <= edges[-1]]

@@ -14,7 +14,9 @@ from typing import Any, Literal
 from mtj_trainer.evaluate.compare import DISTANCES
 from mtj_trainer.storage import Storage
 
-STAGES = ("prepare", "train", "evaluate", "publish")
+STAGES = ("prepare", "train", "evaluate")
+"""The stages whose figures are reported; publishing measures nothing."""
+
 KEY = "figures.json"
 
 Figures = dict[str, float]

@@ -46,7 +46,7 @@ def short(value: float) -> str:
 def duration(seconds: float) -> str:
     """``3.2 s``, ``4 min 5 s``, ``2 h 10 min``."""
     if seconds < 60:
-        return f"{seconds:.1f} s"
+        return f"{seconds:.1f} s" if seconds else "0 s"
     minutes, rest = divmod(round(seconds), 60)
     if minutes < 60:
         return f"{minutes} min {rest} s" if rest else f"{minutes} min"

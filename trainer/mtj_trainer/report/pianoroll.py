@@ -13,6 +13,9 @@ LANE_HEIGHTS = (3.0, 6.0)
 """Pixels a semitone: narrow for a wide range, high for a narrow one, so that all pictures are of a like height."""
 
 TARGET_HEIGHT = 170
+GIVEN_HEIGHT = 16.0
+"""Room above the notes for the word that marks a given opening."""
+
 COLOURS = 6
 """Parts beyond that many share colours."""
 
@@ -39,13 +42,14 @@ def piano_roll(score: Score, title: str, *, given_beats: float = 0.0, seconds: f
     pitches = [note.pitch for _, track in playing for note in track.notes] or [60]
     low, high = min(pitches) - 2, max(pitches) + 2
     lane = min(LANE_HEIGHTS[1], max(LANE_HEIGHTS[0], TARGET_HEIGHT / (high - low + 1)))
-    height = lane * (high - low + 1)
+    top = GIVEN_HEIGHT if given_beats else 0.0
+    height = top + lane * (high - low + 1)
 
     def x(time: float) -> float:
         return LEFT + time / end * (WIDTH - LEFT)
 
     def y(pitch: int) -> float:
-        return (high - pitch) * lane
+        return top + (high - pitch) * lane
 
     parts = []
     times = _times(score, [*_bars(score), given_beats])

@@ -96,7 +96,7 @@ def _conditions(entry: dict[str, Any]) -> Iterator[Condition]:
     for name in ("key", "metre", "tempo", "instruments"):
         if asked[name] is not None:
             met = matches.get(name)
-            heard = _text(name, found[name]) if met is not None else "set, not composed"
+            heard = _text(name, found[name]) if met is not None else "as set"
             yield Condition(name.capitalize(), _text(name, asked[name]), heard, met)
 
 

@@ -19,7 +19,7 @@ NAMES = {
 }
 
 CLEAR = 2.0
-"""Standard errors that two losses must be apart for the difference to be called one."""
+"""Standard errors of the difference, piece by piece, that a gain must exceed to be called one."""
 
 
 @dataclass(frozen=True)
@@ -71,6 +71,8 @@ def tiles(figures: Figures) -> list[Tile]:
         found.append(Tile(short(figures["heldout.nll"]), "nats a held-out token"))
     if "heldout.accuracy" in figures:
         found.append(Tile(f"{figures['heldout.accuracy']:.0%}", "held-out tokens guessed right"))
+    if "model.parameters" in figures:
+        found.append(Tile(f"{figures['model.parameters']:,.0f}", "parameters"))
     if "train.steps" in figures:
         found.append(Tile(f"{figures['train.steps']:,.0f}", "training steps"))
     if "train.seconds" in figures:
@@ -86,12 +88,11 @@ def tiles(figures: Figures) -> list[Tile]:
 
 
 def _compare(figures: Figures, rival: str) -> str:
-    own, other = figures["heldout.nll"], figures[f"{rival}nll"]
-    errors = (figures.get("heldout.nll.standard_error", 0.0), figures.get(f"{rival}nll.standard_error", 0.0))
-    noise = CLEAR * (errors[0] ** 2 + errors[1] ** 2) ** 0.5
-    if own < other - noise:
+    gain = figures[f"{rival}nll"] - figures["heldout.nll"]
+    noise = CLEAR * figures.get(f"{rival}gain.standard_error", 0.0)
+    if gain > noise:
         return "better"
-    return "worse" if own > other else "equal"
+    return "worse" if gain <= 0 else "equal"
 
 
 def _data_verdict(figures: Figures) -> tuple[str, str]:
