@@ -52,7 +52,12 @@ class SpecModel(BaseModel):
     """Base of every part of the spec."""
 
     model_config = ConfigDict(
-        alias_generator=to_camel, populate_by_name=True, extra="forbid", strict=True, use_attribute_docstrings=True
+        alias_generator=to_camel,
+        populate_by_name=True,
+        extra="forbid",
+        strict=True,
+        use_attribute_docstrings=True,
+        defer_build=True,  # the whole job's validator is built once, not every part's besides: 40 ms of each `mtj`
     )
 
     RULES: ClassVar[tuple[Rule, ...]] = ()
