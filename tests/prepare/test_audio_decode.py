@@ -139,6 +139,11 @@ def test_an_mp3_without_a_header_of_its_length_is_read_to_its_end(rate: int, cha
     assert decode(stream, "a.mp3", sounds.RATE, 2).duration_seconds == pytest.approx(9.0, abs=0.2)
 
 
+def test_ogg_files_that_were_joined_are_refused_for_libsndfile_reads_only_the_first() -> None:
+    with pytest.raises(Unusable, match="one after another"):
+        decode(sounds.encoded(sounds.noise(2.0), "ogg") * 2, "a.ogg", sounds.RATE, 2)
+
+
 def test_mp3_files_that_were_joined_are_read_to_the_end_of_the_last() -> None:
     joined = sounds.encoded(sounds.noise(2.0), "mp3") + sounds.encoded(sounds.noise(3.0), "mp3")
     assert decode(joined, "a.mp3", sounds.RATE, 2).duration_seconds == pytest.approx(5.0, abs=0.3)

@@ -11,7 +11,7 @@ import struct
 
 _MAGIC = (b"RIFF", b"RF64", b"fLaC", b"OggS", b"ID3")
 _UNKNOWN_SIZE = (0x7FFFFFFF, 0xFFFFFFFF)  # what programs write that stream to a pipe and cannot go back
-_OGG_LAST_PAGE = 0x04
+_OGG_FIRST_PAGE, _OGG_LAST_PAGE = 0x02, 0x04
 
 
 def looks_like_audio(data: bytes) -> bool:
@@ -28,6 +28,19 @@ def is_cut_short(data: bytes) -> bool:
         return _wav_is_cut(data)
     if data.startswith(b"OggS"):
         return _ogg_is_cut(data)
+    return False
+
+
+def is_chained(data: bytes) -> bool:
+    """Whether an ogg file holds streams one after another (RFC 3533, section 4), as joined files do."""
+    at, begun = 0, False
+    while data[at : at + 4] == b"OggS" and len(data) >= at + 27:
+        first = bool(data[at + 5] & _OGG_FIRST_PAGE)
+        if first and begun:
+            return True
+        begun = not first
+        segments = data[at + 26]
+        at += 27 + segments + sum(data[at + 27 : at + 27 + segments])
     return False
 
 

@@ -15,7 +15,7 @@ import numpy.typing as npt
 import soundfile
 import soxr
 
-from mtj_trainer.prepare.audio.container import is_cut_short, looks_like_audio
+from mtj_trainer.prepare.audio.container import is_chained, is_cut_short, looks_like_audio
 from mtj_trainer.prepare.audio.downmix import mix_matrix
 from mtj_trainer.prepare.audio.mp3 import counted_seconds, promised_seconds, with_counted_length
 from mtj_trainer.prepare.quarantine import Unusable
@@ -60,6 +60,8 @@ def decode(data: bytes, name: str, sample_rate: int, channels: int) -> Decoded:
         raise Unusable("not-audio", f"{name} is not a wav, flac, ogg or mp3 recording, whatever its name says")
     if is_cut_short(data):
         raise Unusable("truncated", f"{name} ends before its header says so")
+    if is_chained(data):
+        raise Unusable("unreadable", f"{name} holds recordings one after another; make each a file of its own")
     sound = _open(data, name)
     if sound.format in _MP3 and counted_seconds(data) > sound.frames / sound.samplerate + _CLEARLY_SHORT_SECONDS:
         sound.close()
