@@ -216,8 +216,9 @@ def test_a_run_that_was_killed_ends_as_one_that_was_not(tmp_path: Path) -> None:
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 @pytest.mark.parametrize("when", ["while Ray starts", "while it works"])
 def test_a_signal_stops_it_cleanly(tmp_path: Path, number: signal.Signals, when: str) -> None:
-    files = {f"{n}.wav": music_folder.recording(60, seed=n) for n in range(12)}
-    stage = Stage(tmp_path, str(music_folder.write(tmp_path / "in", files)))
+    files = {f"{n}.wav": music_folder.recording(60, seed=n) for n in range(20)}
+    slowly = '{"audio": {"features": ["mel", "mfcc", "chroma", "spectralContrast", "tempo", "key"]}}'
+    stage = Stage(tmp_path, str(music_folder.write(tmp_path / "in", files)), slowly)
     with stage.start() as process:
         assert process.stdout is not None
         process.stdout.readline()  # "prepare   12 files in ..."

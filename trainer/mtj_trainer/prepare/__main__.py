@@ -8,18 +8,22 @@ from mtj_api import MusicTrainingJob
 from mtj_trainer.prepare.driver import prepare
 from mtj_trainer.prepare.pool import WorkerPool
 from mtj_trainer.progress import Progress
-from mtj_trainer.stage import run_stage
+from mtj_trainer.stage import run_stage, stop_requested
 from mtj_trainer.storage import open_storage
+
+SHOWN_WARNINGS = 10
 
 
 def main(job: MusicTrainingJob) -> None:
     """Prepare the data of a job."""
     open_storage(job.spec.output).write("job.json", job.model_dump_json(by_alias=True, indent=1).encode())
-    with WorkerPool(job.spec.dataset.workers.count) as pool:
+    with WorkerPool(job.spec.dataset.workers.count, stop_requested) as pool:
         record = prepare(job, pool)
     progress = Progress("prepare", 1)
-    for warning in record["warnings"]:
+    for warning in record["warnings"][:SHOWN_WARNINGS]:
         progress.say(f"warning: {warning}")
+    if len(record["warnings"]) > SHOWN_WARNINGS:
+        progress.say(f"and {len(record['warnings']) - SHOWN_WARNINGS} more warnings, in the data set's manifest.json")
     progress.say(summary(record["figures"]))
 
 
@@ -37,4 +41,4 @@ def summary(figures: Mapping[str, float]) -> str:
 
 
 if __name__ == "__main__":
-    run_stage(main)
+    run_stage(main, saves_itself=True)

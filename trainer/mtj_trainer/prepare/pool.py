@@ -19,6 +19,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
 
+from mtj_trainer.stage import Interrupted
+
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
@@ -70,10 +72,13 @@ class WorkerPool:
 
     Args:
         count: items in work at a time.
+        stop: when it is set, ``run`` raises ``Interrupted``. A signal handler must not raise that itself: Ray takes
+            what is raised amid its own code for a failure of the item.
     """
 
-    def __init__(self, count: int) -> None:
+    def __init__(self, count: int, stop: threading.Event | None = None) -> None:
         self.count = count
+        self._stop = stop if stop is not None else threading.Event()
         self._folder: Path | None = None
         self._started = False
 
@@ -91,6 +96,7 @@ class WorkerPool:
         """``function`` of each item, as they finish; never more than ``count`` are in work or waiting.
 
         Raises:
+            Interrupted: the pool was told to stop.
             Exception: what ``function`` raises is raised here.
         """
         self.start()
@@ -101,6 +107,7 @@ class WorkerPool:
         in_work: dict[Any, Item] = {}
         exhausted = False
         while True:
+            self._raise_if_stopped()
             while not exhausted and len(in_work) < self.count:
                 try:
                     item = next(waiting)
@@ -156,6 +163,7 @@ class WorkerPool:
                     _temp_dir=str(self._folder),
                 )
             self._started = True
+        self._raise_if_stopped()
 
     def stop(self) -> None:
         """Stop what was started, and what it is working on."""
@@ -168,6 +176,10 @@ class WorkerPool:
         if self._folder is not None:
             shutil.rmtree(self._folder, ignore_errors=True)
             self._folder = None
+
+    def _raise_if_stopped(self) -> None:
+        if self._stop.is_set():
+            raise Interrupted
 
 
 def _own_folder() -> Path:
