@@ -39,7 +39,7 @@ def test_ticks_cover_with_about_as_many_as_asked(low: float, span: float, about:
     [
         (0.0, 5, "0"),
         (2.0, 1, "2"),
-        (0.5, 0.25, "0.50"),
+        (0.5, 0.05, "0.50"),
         (20_000, 5_000, "20k"),
         (1_200, 200, "1.2k"),
         (2e-5, 1e-5, "2e-05"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 
@@ -26,7 +27,7 @@ MEASURED = {
 
 
 def test_stages_are_merged_sorted_and_finite() -> None:
-    records = [
+    records: list[dict[str, Any]] = [
         {"figures": {"b": 1, "a": 2.5}},
         {"figures": {"c": float("nan"), "d": float("inf"), "e": None, "f": "text", "g": True}},
         {},

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mtj_trainer.families.symbolic.family import track_conditions
-from mtj_trainer.prepare.dataset import PreparedDataset
+from mtj_trainer.prepare.dataset import PreparedDataset, Sample
 from mtj_trainer.prepare.split import Side
 from mtj_trainer.tokens import Conditions
 
@@ -30,15 +30,29 @@ class PreparedPiece:
     conditions: Conditions
 
 
-def prepared_pieces(dataset: PreparedDataset, split: Side) -> list[PreparedPiece]:
-    """The MIDI pieces of a split (``train``, ``validation`` or ``test``), in the order of their track ids."""
+def prepared_pieces(dataset: PreparedDataset, split: Side, most_tokens: int, seed: int) -> list[PreparedPiece]:
+    """The MIDI pieces of a split, in the order of their track ids.
+
+    Args:
+        most_tokens: of a split that is larger, a random part of about so many tokens is taken.
+        seed: decides which part; the same for the same data.
+    """
+    samples = sorted(dataset.samples("midi", split), key=lambda sample: (sample.track, sample.member))
     pieces = []
-    for sample in sorted(dataset.samples("midi", split), key=lambda sample: (sample.track, sample.member)):
+    for sample in _within(samples, most_tokens, seed):
         track = dataset.tracks[sample.track]
         title = track.title or _stem(track.file_path)
-        tokens = dataset.read_tokens(sample)
+        tokens = np.load(io.BytesIO(dataset.read(sample)), allow_pickle=False)
         pieces.append(PreparedPiece(track.id, title, tokens, track_conditions(track)))
     return pieces
+
+
+def _within(samples: list[Sample], most_tokens: int, seed: int) -> list[Sample]:
+    if sum(sample.length for sample in samples) <= most_tokens:
+        return samples
+    order = np.random.default_rng(seed).permutation(len(samples))
+    before = np.cumsum([0.0, *(samples[index].length for index in order)])[:-1]
+    return [samples[index] for index in sorted(order[before < most_tokens])]
 
 
 def _stem(path: str) -> str:

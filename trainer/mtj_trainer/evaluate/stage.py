@@ -49,6 +49,9 @@ from mtj_trainer.storage import Storage, open_storage
 from mtj_trainer.tokens import Tokenizer
 
 RECORD = "stages/evaluate.json"
+MOST_TOKENS: dict[Side, int] = {"train": 20_000_000, "validation": 1_000_000, "test": 1_000_000}
+"""Larger splits are sampled: more would take hours and hardly change a figure. ``heldout.tokens`` says how many."""
+
 FORMAT = 1
 """Raised when the same weights and settings give other figures than before, so that old records are not kept."""
 
@@ -90,7 +93,7 @@ class _Evaluation:
         self.conditioning = frozenset(job.spec.model.conditioning)
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self.model, self.tokenizer = self._load(weights)
-        self.splits = {side: prepared_pieces(dataset, side) for side in SIDES}
+        self.splits = {side: prepared_pieces(dataset, side, MOST_TOKENS[side], self.settings.seed) for side in SIDES}
         self.commissions = [
             *commissioning.requested(self.settings.requests),
             *commissioning.continued(

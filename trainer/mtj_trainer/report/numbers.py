@@ -28,7 +28,7 @@ def tick_text(value: float, step: float) -> str:
             if abs(value) >= size:
                 return f"{value / size:.{_digits(step / size)}f}{letter}"
     if abs(step) < 1e-4:
-        return f"{value:.0e}"
+        return f"{value:.{max(0, math.floor(math.log10(abs(value))) - math.floor(math.log10(step)))}e}"
     return f"{value:.{_digits(step)}f}"
 
 

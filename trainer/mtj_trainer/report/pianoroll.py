@@ -38,8 +38,9 @@ def piano_roll(score: Score, title: str, *, given_beats: float = 0.0, seconds: f
     """
     timed = score.to("second")
     playing = [(number, track) for number, track in enumerate(timed.tracks) if len(track.notes)]
-    end = seconds or max((note.start + note.duration for _, track in playing for note in track.notes), default=1.0)
-    pitches = [note.pitch for _, track in playing for note in track.notes] or [60]
+    ends = [float(note.start + note.duration) for _, track in playing for note in track.notes]
+    end = seconds or max(ends, default=1.0)
+    pitches = [int(note.pitch) for _, track in playing for note in track.notes] or [60]
     low, high = min(pitches) - 2, max(pitches) + 2
     lane = min(LANE_HEIGHTS[1], max(LANE_HEIGHTS[0], TARGET_HEIGHT / (high - low + 1)))
     top = GIVEN_HEIGHT if given_beats else 0.0
@@ -82,7 +83,7 @@ def piano_roll(score: Score, title: str, *, given_beats: float = 0.0, seconds: f
         f'<svg class="roll" viewBox="0 0 {WIDTH} {height:.1f}" role="img" aria-label="{escape(described)}">'
         f"{''.join(parts)}</svg>"
     )
-    return PianoRoll(svg, legend, float(end))
+    return PianoRoll(svg, legend, end)
 
 
 def part_name(track: Track, number: int) -> str:
@@ -105,7 +106,7 @@ def _bars(score: Score) -> list[float]:
     metres = [(m.time / score.ticks_per_quarter, 4.0 * m.numerator / m.denominator) for m in score.time_signatures]
     metres = metres or [(0.0, 4.0)]
     ends = [begin for begin, _ in metres[1:]] + [beats]
-    bars = []
+    bars: list[float] = []
     for (begin, length), until in zip(metres, ends, strict=True):
         at = begin
         while at < until - 1e-6 and len(bars) < 2000:
