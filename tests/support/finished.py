@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import atexit
-import io
 import json
 import shutil
 import tempfile
@@ -94,7 +93,7 @@ def trained_job(folder: Path, files: dict[str, bytes], tokenizer: str = "grid") 
     pieces = []
     for sample in dataset.samples("midi", "train"):
         track = dataset.tracks[sample.track]
-        tokens = np.load(io.BytesIO(dataset.read(sample)))
+        tokens = dataset.read_tokens(sample)
         pieces.append(Piece(vocabulary, tokens, Conditions(track.key, track.metre, track.tempo, track.programs)))
     model = SymbolicModel(SymbolicConfig(vocabulary.size, vocabulary.feature_sizes, 2, 32, 2, 128))
     losses = _train_a_little(model, pieces, vocabulary.pad)

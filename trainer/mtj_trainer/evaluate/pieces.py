@@ -42,8 +42,7 @@ def prepared_pieces(dataset: PreparedDataset, split: Side, most_tokens: int, see
     for sample in _within(samples, most_tokens, seed):
         track = dataset.tracks[sample.track]
         title = track.title or _stem(track.file_path)
-        tokens = np.load(io.BytesIO(dataset.read(sample)), allow_pickle=False)
-        pieces.append(PreparedPiece(track.id, title, tokens, track_conditions(track)))
+        pieces.append(PreparedPiece(track.id, title, dataset.read_tokens(sample), track_conditions(track)))
     return pieces
 
 

@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
 import soundfile
 from markupsafe import Markup
 from symusic import Score
@@ -132,7 +131,7 @@ def midi_players(dataset: PreparedDataset, tokenizer: Tokenizer) -> list[Player]
     """The openings of a few pieces, as the tokens keep them."""
     players = []
     for sample, track in _chosen(dataset, "midi"):
-        tokens = np.load(io.BytesIO(dataset.read(sample)), allow_pickle=False)
+        tokens = dataset.read_tokens(sample)
         known = Conditions(track.key, track.metre, track.tempo, tuple(track.programs) or None)
         score = tokenizer.decode(tokenizer.first_bars(tokens, known, EXCERPT_BARS), known)
         title = track.title or track.id
