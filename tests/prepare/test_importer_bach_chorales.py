@@ -194,6 +194,8 @@ def test_audio_is_rendered_from_the_same_notes_when_it_is_asked_for(
         "bwv66.6.flac",
         "bwv269.flac",
     }
+    audio = import_bach_chorales(cache, ["audio"], HerePool(1))
+    assert {Path(entry.key).suffix for entry in audio.entries} == {".flac", ".jsonl"}
     samples, rate = soundfile.read(io.BytesIO(both.storage.read("bwv269.flac")))
     score = Score.from_midi(both.storage.read("bwv269.mid"), ttype="second")
     assert rate == 44_100

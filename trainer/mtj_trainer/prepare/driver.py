@@ -19,11 +19,11 @@ from mtj_api import JobError, MusicTrainingJob
 from mtj_api.spec import Dataset
 from mtj_trainer.prepare import manifest
 from mtj_trainer.prepare.importers import find_collection
-from mtj_trainer.prepare.metadata import read_rows
+from mtj_trainer.prepare.metadata import read_rows, track_id
 from mtj_trainer.prepare.pool import Lost, WorkerPool
 from mtj_trainer.prepare.process import UnitTask, prepare_unit, try_unit
 from mtj_trainer.prepare.records import UnitRecord
-from mtj_trainer.prepare.units import Sources, Unit, plan_units, sort_sources
+from mtj_trainer.prepare.units import Sources, Unit, is_music, plan_units, sort_sources
 from mtj_trainer.progress import Progress
 from mtj_trainer.storage import Entry, Storage, open_storage
 
@@ -64,7 +64,8 @@ def prepare(job: MusicTrainingJob, pool: WorkerPool) -> dict[str, Any]:
     if written is None:
         texts = dict(metadata)
         rows, complaints = read_rows(texts.__getitem__, sources.metadata)
-        contents = manifest.Contents(_read_units(cache, units, made), rows, complaints)
+        others = frozenset(track_id(entry.key) for entry in sources.skipped if is_music(entry.key))
+        contents = manifest.Contents(_read_units(cache, units, made), rows, complaints, others)
         written = manifest.write_dataset(cache, name, contents, dataset.split)
     return _write_record(job, cache, source, sources, written, made=len(missing), reused=len(units) - len(missing))
 

@@ -10,13 +10,21 @@ import json
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
-from pathlib import PurePosixPath
 from typing import Any
 
 from mtj_api import JobError
 from mtj_api.spec import Split
 from mtj_trainer.prepare.dataset import Sample, Track
-from mtj_trainer.prepare.metadata import Complaint, Description, Row, describe, from_folders, match_rows, merge
+from mtj_trainer.prepare.metadata import (
+    Complaint,
+    Description,
+    Row,
+    describe,
+    from_folders,
+    match_rows,
+    merge,
+    track_id,
+)
 from mtj_trainer.prepare.records import FileRecord, Quarantined, UnitRecord
 from mtj_trainer.prepare.split import SIDES, Division, Side, divide
 from mtj_trainer.prepare.units import Unit, stable_hash
@@ -33,11 +41,13 @@ class Contents:
     Attributes:
         units: with what became of their files.
         rows, complaints: of the metadata files.
+        others: tracks at the source whose files were not asked for; a row that speaks of one is no fault.
     """
 
     units: Sequence[UnitRecord]
     rows: Sequence[Row]
     complaints: Sequence[Complaint]
+    others: frozenset[str] = frozenset()
 
 
 def dataset_hash(units: Iterable[Unit], metadata: Iterable[tuple[str, bytes]], split: Split) -> str:
@@ -48,11 +58,6 @@ def dataset_hash(units: Iterable[Unit], metadata: Iterable[tuple[str, bytes]], s
     """
     contents = [[key, stable_hash(content.hex())] for key, content in metadata]
     return stable_hash(DATASET_VERSION, [unit.hash for unit in units], contents, split.model_dump(mode="json"))
-
-
-def track_id(file: str) -> str:
-    """The track that a file belongs to: files of the same name but for their extension are one."""
-    return str(PurePosixPath(file).with_suffix(""))
 
 
 def write_dataset(cache: Storage, name: str, contents: Contents, split: Split) -> dict[str, Any]:
@@ -73,7 +78,7 @@ def write_dataset(cache: Storage, name: str, contents: Contents, split: Split) -
     for file in sorted(files):
         members[track_id(file)].append(files[file][0])
     everything = [*files, *(q.file for q in quarantined)]
-    said, unmatched = match_rows(contents.rows, {file: track_id(file) for file in everything})
+    said, unmatched = match_rows(contents.rows, contents.others.union(map(track_id, everything)))
     described = {track: _describe(records, said.get(track)) for track, records in members.items()}
     division = _divide(described, split)
     tracks = [_track(track, members[track], described[track], division.sides[track]) for track in sorted(members)]

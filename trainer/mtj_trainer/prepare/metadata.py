@@ -11,7 +11,7 @@ import csv
 import io
 import json
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import PurePosixPath
 from typing import Any
@@ -103,6 +103,11 @@ class Row:
     description: Description
 
 
+def track_id(file: str) -> str:
+    """The track that a file belongs to: files of the same name but for their extension are one."""
+    return str(PurePosixPath(file).with_suffix(""))
+
+
 def merge(*descriptions: Description) -> Description:
     """The first known value of each field."""
     values: dict[str, Any] = {}
@@ -171,28 +176,28 @@ def read_rows(read: Callable[[str], bytes], entries: Iterable[Entry]) -> tuple[l
     return rows, complaints
 
 
-def match_rows(rows: Iterable[Row], tracks: Mapping[str, str]) -> tuple[dict[str, Description], list[Complaint]]:
+def match_rows(rows: Iterable[Row], tracks: Collection[str]) -> tuple[dict[str, Description], list[Complaint]]:
     """What rows say of each track.
 
     Args:
-        tracks: the track that each file belongs to, by the file's key.
+        tracks: ids of all tracks; a row that names any file of a track, whatever its extension, speaks of the track.
 
     Returns:
         Descriptions by track; where several rows speak of a track, the first one that knows a value counts.
     """
     by_name: dict[tuple[str, str], list[str]] = {}
-    for key in tracks:
-        path = PurePosixPath(key)
+    for track in tracks:
+        path = PurePosixPath(track)
         for folder in path.parents:
-            by_name.setdefault((str(folder), path.name), []).append(key)
+            by_name.setdefault((str(folder), path.name), []).append(track)
     found: dict[str, list[Description]] = {}
     complaints: list[Complaint] = []
     for row in rows:
-        matching = _matching_key(row, tracks, by_name)
+        matching = _matching_track(row, tracks, by_name)
         if matching is None:
             complaints.append(Complaint("unmatched", row.where, f"no music file matches {row.file!r}"))
         else:
-            found.setdefault(tracks[matching], []).append(row.description)
+            found.setdefault(matching, []).append(row.description)
     return {track: merge(*descriptions) for track, descriptions in found.items()}, complaints
 
 
@@ -205,15 +210,18 @@ def parse_key(text: str) -> str:
     return f"{match[1].upper()}{accidental}{'min' if match[3] else 'maj'}"
 
 
-def _matching_key(row: Row, tracks: Mapping[str, str], by_name: Mapping[tuple[str, str], list[str]]) -> str | None:
-    file = row.file.replace("\\", "/")
-    beside = str(PurePosixPath(row.folder) / file)
-    for key in (beside, str(PurePosixPath(file))):
-        if key in tracks:
-            return key
-    alike = by_name.get((row.folder, PurePosixPath(file).name), [])
-    same_track = {tracks[key] for key in alike}
-    return alike[0] if len(same_track) == 1 else None
+def _matching_track(row: Row, tracks: Collection[str], by_name: Mapping[tuple[str, str], list[str]]) -> str | None:
+    file = PurePosixPath(row.file.replace("\\", "/"))
+    named = (track_id(str(file)), str(file))  # the second for a row that leaves the extension out
+    for name in named:
+        for track in (str(PurePosixPath(row.folder) / name), name):
+            if track in tracks:
+                return track
+    for name in named:
+        alike = by_name.get((row.folder, PurePosixPath(name).name), [])
+        if len(alike) == 1:
+            return alike[0]
+    return None
 
 
 def _jsonl_rows(text: str) -> Iterable[tuple[int, dict[str, Any] | str]]:

@@ -10,7 +10,6 @@ import io
 import json
 from collections import Counter
 from collections.abc import Callable, Sequence
-from pathlib import PurePosixPath
 from typing import Any
 
 import soundfile
@@ -18,7 +17,7 @@ import soundfile
 from mtj_api import MusicTrainingJob
 from mtj_api.spec import Dataset
 from mtj_trainer.prepare.importers import find_collection
-from mtj_trainer.prepare.metadata import from_folders, match_rows, merge, read_rows
+from mtj_trainer.prepare.metadata import from_folders, match_rows, merge, read_rows, track_id
 from mtj_trainer.prepare.units import sort_sources
 from mtj_trainer.stage import run_stage
 from mtj_trainer.storage import Entry, Storage, open_storage
@@ -43,17 +42,17 @@ def survey(job: MusicTrainingJob) -> dict[str, Any]:
     sources = sort_sources(storage.list(), dataset.modalities)
     audio, all_audio = measure(storage, sources.audio, recording_seconds)
     midi, all_midi = measure(storage, sources.midi, piece_seconds)
-    tracks = {entry.key: str(PurePosixPath(entry.key).with_suffix("")) for entry in (*sources.audio, *sources.midi)}
+    tracks = {track_id(entry.key) for entry in (*sources.audio, *sources.midi)}
     rows, _ = read_rows(storage.read, sources.metadata)
     said, _ = match_rows(rows, tracks)
     fields: Counter[str] = Counter()
-    for track in set(tracks.values()):
+    for track in tracks:
         description = merge(*([said[track]] if track in said else []), from_folders(f"{track}.x"))
         fields.update(name for name, value in {**vars(description), **description.extra}.items() if value)
     fields.pop("extra", None)
     return {
-        "files": len(tracks),
-        "tracks": len(set(tracks.values())),
+        "files": len(sources.audio) + len(sources.midi),
+        "tracks": len(tracks),
         "skipped": len(sources.skipped),
         "audio_hours": round(audio / 3600, 4),
         "midi_hours": round(midi / 3600, 4),

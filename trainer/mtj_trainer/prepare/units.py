@@ -81,6 +81,11 @@ def plan_units(sources: Sources, audio: AudioPreparation, midi: MidiPreparation)
     ]
 
 
+def is_music(key: str) -> bool:
+    """Whether a file of this name is audio or MIDI."""
+    return _kind(key, frozenset({"audio", "midi"})) in ("audio", "midi")
+
+
 def audio_seconds(entry: Entry) -> float:
     """About how long a recording is, from its name and size."""
     return entry.size / BYTES_A_SECOND[PurePosixPath(entry.key).suffix.lower()]

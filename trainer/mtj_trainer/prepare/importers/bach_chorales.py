@@ -65,8 +65,9 @@ def import_bach_chorales(cache: Storage, modalities: Sequence[Modality], pool: W
     if "audio" in modalities and "audio" not in complete:
         complete["audio"] = _render_all(folder, complete["midi"], pool)
         _write_complete(folder, complete)
-    files = {**complete["midi"], **(complete["audio"] if "audio" in modalities else {})}
-    entries = [Entry(key, file["size"], file["sha256"]) for key, file in files.items()]
+    files = {**complete["midi"], **complete.get("audio", {})}
+    wanted = (".jsonl", *({"midi": ".mid", "audio": ".flac"}[modality] for modality in modalities))
+    entries = [Entry(key, file["size"], file["sha256"]) for key, file in files.items() if key.endswith(wanted)]
     return Imported(folder, tuple(sorted(entries, key=lambda entry: entry.key)))
 
 
