@@ -27,6 +27,8 @@ Result = TypeVar("Result")
 RETRIES = 2
 """How often an item is tried again after its worker died, before it is taken to be the cause."""
 
+START_ATTEMPTS = 3
+
 OBJECT_STORE_BYTES = 80 << 20
 """Results are small records; Ray wants no less than this."""
 
@@ -151,8 +153,18 @@ class WorkerPool:
             if os.environ.get("RAY_ADDRESS"):
                 ray.init(log_to_driver=False, configure_logging=False)
             else:
-                self._folder = _own_folder()
-                os.environ["TMPDIR"] = str(self._folder)
+                self._start_own()
+            self._started = True
+        self._raise_if_stopped()
+
+    def _start_own(self) -> None:
+        """Ray gives its own processes 30 s to come up, which a busy machine may not keep: so more than once."""
+        import ray
+
+        for attempt in range(1, START_ATTEMPTS + 1):
+            self._folder = _own_folder()
+            os.environ["TMPDIR"] = str(self._folder)
+            try:
                 ray.init(
                     address="local",
                     num_cpus=self.count,
@@ -162,8 +174,14 @@ class WorkerPool:
                     object_store_memory=OBJECT_STORE_BYTES,
                     _temp_dir=str(self._folder),
                 )
-            self._started = True
-        self._raise_if_stopped()
+            except Exception:  # Ray raises no narrower kind
+                ray.shutdown()
+                self._remove_folder()
+                self._raise_if_stopped()
+                if attempt == START_ATTEMPTS:
+                    raise
+            else:
+                return
 
     def stop(self) -> None:
         """Stop what was started, and what it is working on."""
@@ -173,6 +191,9 @@ class WorkerPool:
             with _signals_kept():
                 ray.shutdown()
             self._started = False
+        self._remove_folder()
+
+    def _remove_folder(self) -> None:
         if self._folder is not None:
             shutil.rmtree(self._folder, ignore_errors=True)
             self._folder = None
@@ -220,6 +241,6 @@ def _environment(values: dict[str, str]) -> Iterator[None]:
     finally:
         for name, value in before.items():
             if value is None:
-                del os.environ[name]
+                os.environ.pop(name, None)
             else:
                 os.environ[name] = value
