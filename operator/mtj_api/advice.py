@@ -135,9 +135,9 @@ def _precision(resolution: Resolution, _survey: Survey | None, machine: Machine 
     if training is None or machine is None or machine.gpus:
         return
     if training.precision == "fp16":
-        yield "training.precision fp16 needs a GPU, and this machine has none; write bf16 or fp32"
+        yield "training.precision fp16 needs a GPU, and this machine has none; write auto"
     if training.precision == "bf16" and machine.fast_bf16 is False:
-        yield "this processor has no bf16 arithmetic, so training.precision bf16 may be slower here than fp32; try both"
+        yield "this processor has no bf16 arithmetic, so bf16 may be slower here; write training.precision: auto"
 
 
 def _memory(resolution: Resolution, _survey: Survey | None, machine: Machine | None) -> Iterator[str]:

@@ -42,7 +42,7 @@ def training_memory(architecture: Architecture, training: Training, processes: i
     parameters = parameter_count(architecture)
     sequences = -(-training.batch.size // (training.batch.accumulation * processes))
     tokens = sequences * architecture.context
-    bytes_a_value = 4 if training.precision == "fp32" else 2
+    bytes_a_value = 4 if training.precision in ("fp32", "auto") else 2
     widths = 1 * bytes_a_value if training.activation_checkpointing else 17 * bytes_a_value
     layers = tokens * architecture.layers * architecture.width * widths
     logits = tokens * TYPICAL_VOCABULARY * (bytes_a_value + 8)

@@ -162,7 +162,7 @@ PARTS = {
     ),
     "heads that do not share the width": (
         SMALLEST + "  model:\n    architecture:\n      width: 100\n      heads: 6",
-        "job.yaml:9: spec.model.architecture.width: width must be an even multiple of heads, as 192 is of 6",
+        "job.yaml:9: spec.model.architecture.width: width must be an even multiple of heads, as 192 is of 3",
     ),
     "pretrained and architecture": (
         SMALLEST + "  model: {pretrained: ./m, architecture: {layers: 2}}",

@@ -37,7 +37,7 @@ def prepared_chorales() -> str:
     return str(json.loads((OUTPUT / "stages/prepare.json").read_text())["dataset"])
 
 
-def rows(figures: dict[str, Any], prefix: str) -> Iterator[tuple[str, float]]:
+def rows(figures: dict[str, Any], prefix: str) -> Iterator[tuple[str, float | str]]:
     for name, value in figures.items():
         if isinstance(value, dict):
             yield from rows(value, f"{prefix}.{name}")
@@ -51,7 +51,7 @@ def main(names: list[str]) -> None:
     for script in scripts:
         if not names or script.stem in names:
             for name, value in rows(measured(script), script.stem):
-                print(f"| {name} | {value:,.4g} |", flush=True)
+                print(f"| {name} | {value if isinstance(value, str) else format(value, ',.4g')} |", flush=True)
 
 
 if __name__ == "__main__":

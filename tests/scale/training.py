@@ -32,6 +32,7 @@ from mtj_trainer.train.distributed import World
 from mtj_trainer.train.loop import Intervals, Trainer
 from mtj_trainer.train.metrics import TrainingMetrics
 from mtj_trainer.train.observe import Observer
+from mtj_trainer.train.precision import autocast, choose_precision
 
 ROWS, CONTEXT = 8, 512
 STEPS, ROUNDS = 12, 3
@@ -44,8 +45,8 @@ kind: MusicTrainingJob
 metadata: {name: bench}
 spec:
   dataset: {importer: bach-chorales}
-  model: {architecture: {layers: 4, width: 192, heads: 6, context: 512}}
-  training: {batch: {size: 8}, steps: STEPS, precision: bf16}
+  model: {architecture: {layers: 4, width: 192, heads: 3, context: 512}}
+  training: {batch: {size: 8}, steps: STEPS, precision: auto}
   monitoring: {metricsPort: 0}
   output: ./unused
 """
@@ -96,7 +97,7 @@ class _WithoutValidation(SymbolicFamily):
         return iter(())
 
 
-def bare(batches: list[Batch], family: SymbolicFamily) -> Round:
+def bare(batches: list[Batch], family: SymbolicFamily, precision: str) -> Round:
     """Forward, backward, step on batches that lie ready: the limit for any loop around this model."""
     model = family.model(torch.device("cpu"))
     assert isinstance(model, SymbolicModel)
@@ -106,9 +107,9 @@ def bare(batches: list[Batch], family: SymbolicFamily) -> Round:
         began = time.perf_counter()
         for step in range(steps):
             batch = batches[step % len(batches)]
-            with torch.autocast("cpu", dtype=torch.bfloat16):
+            with autocast(torch.device("cpu"), precision):
                 logits = model(batch.tokens, batch.features)
-            (token_nll(logits, batch.targets).sum() / batch.counted).backward()
+            torch.autograd.backward(token_nll(logits, batch.targets).sum() / batch.counted)
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
         return time.perf_counter() - began
@@ -116,10 +117,10 @@ def bare(batches: list[Batch], family: SymbolicFamily) -> Round:
     return run
 
 
-def peer(batches: list[Batch], vocabulary: int, *, tuned: bool) -> Round:
-    """transformers' Trainer and GPT-2: with its defaults, or ``tuned`` to bf16 and no attention dropout."""
+def peer(batches: list[Batch], vocabulary: int, tuned: str | None = None) -> Round:
+    """transformers' Trainer and GPT-2: with its defaults, or ``tuned`` to a precision and no attention dropout."""
     config = transformers.GPT2Config(
-        vocab_size=vocabulary, n_positions=CONTEXT, n_embd=192, n_layer=4, n_head=6, bos_token_id=1, eos_token_id=2
+        vocab_size=vocabulary, n_positions=CONTEXT, n_embd=192, n_layer=4, n_head=3, bos_token_id=1, eos_token_id=2
     )
     if tuned:
         config.attn_pdrop = 0.0
@@ -139,7 +140,7 @@ def peer(batches: list[Batch], vocabulary: int, *, tuned: bool) -> Round:
                     max_steps=steps,
                     per_device_train_batch_size=ROWS,
                     learning_rate=1e-3,
-                    bf16=tuned,
+                    bf16=tuned == "bf16",
                     use_cpu=True,
                     report_to=[],
                     save_strategy="no",
@@ -159,12 +160,13 @@ def main(dataset_url: str) -> None:
         dataset = PreparedDataset.open(dataset_url, Path(work))
         family = _WithoutValidation(job(1), dataset)
         full = [batch for n in range(60) if (batch := family.batch(range(n * ROWS, (n + 1) * ROWS))).counted > 4000]
+        precision = choose_precision("auto", torch.device("cpu"))
         our_run, seen = ours(dataset)
         contenders: dict[str, Round] = {
             "ours": our_run,
-            "bare": bare(full, family),
-            "peer": peer(full, family.config.vocabulary, tuned=False),
-            "peer_tuned": peer(full, family.config.vocabulary, tuned=True),
+            "bare": bare(full, family, precision),
+            "peer": peer(full, family.config.vocabulary),
+            "peer_tuned": peer(full, family.config.vocabulary, precision),
         }
         for run in contenders.values():
             run(2)
@@ -176,7 +178,8 @@ def main(dataset_url: str) -> None:
         saving, _ = ours(dataset, checkpoint_every=SAVED_STEPS)
         plain, _ = ours(dataset)
         pairs = [(plain(SAVED_STEPS), saving(SAVED_STEPS)) for _ in range(2)]
-        result = {
+        result: dict[str, float | str] = {
+            "precision": precision,
             **{f"tokens_per_second.{name}": value for name, value in speed.items()},
             "ratio.peer": speed["ours"] / speed["peer"],
             "ratio.peer_tuned": speed["ours"] / speed["peer_tuned"],

@@ -29,7 +29,7 @@ def score(
 
 
 def chorale(bars: int = 4, upbeat: bool = False, root: int = 60) -> Score:
-    """Four voices in quarter notes over tonic and dominant seventh, no pitch twice in a row, with an upbeat if asked for."""
+    """Four voices over tonic and dominant seventh, no pitch twice in a row; with an upbeat on request."""
     first = 3.0 if upbeat else 0.0
     beats = [first + beat for beat in range(bars * 4 - (3 if upbeat else 0))]
     chords = [(root + 12, root + 7, root + 4, root - 12), (root + 11, root + 5, root + 2, root - 5)]

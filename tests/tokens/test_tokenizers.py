@@ -145,5 +145,5 @@ def test_the_grid_knows_voice_place_hold_and_pitch() -> None:
 )
 def test_the_grid_refuses_what_it_cannot_say(wrong: object, reason: str) -> None:
     with pytest.raises(Unusable) as refused:
-        make_tokenizer(SETTINGS["grid"]).encode(wrong)  # type: ignore[arg-type]
+        make_tokenizer(SETTINGS["grid"]).encode(wrong)
     assert refused.value.reason == reason

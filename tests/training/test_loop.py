@@ -142,17 +142,17 @@ def test_a_lost_process_costs_the_steps_since_its_checkpoint_and_nothing_else(
 ) -> None:
     undisturbed = Run(tmp_path / "undisturbed", dataset, changed())
 
-    class Lost(Exception):
+    class LostError(Exception):
         pass
 
     def die() -> bool:
         die.calls += 1  # type: ignore[attr-defined]
         if die.calls == 17:  # type: ignore[attr-defined]
-            raise Lost
+            raise LostError
         return False
 
     die.calls = 0  # type: ignore[attr-defined]
-    with pytest.raises(Lost):
+    with pytest.raises(LostError):
         Run(tmp_path / "lost", dataset, changed(), die)
     resumed = Run(tmp_path / "lost", dataset, changed())
     assert resumed.losses == undisturbed.losses
@@ -200,7 +200,9 @@ def test_an_epoch_sees_every_example_once(dataset: PreparedDataset) -> None:
 
 def test_fine_tuning_starts_from_the_published_weights(dataset: PreparedDataset, tmp_path: Path) -> None:
     Run(tmp_path / "base", dataset, changed())
-    job = parse_job(JOB.replace("architecture: {layers: 1, width: 32, heads: 2, context: 128}", f"pretrained: {tmp_path}/base/best")).job
+    job = parse_job(
+        JOB.replace("architecture: {layers: 1, width: 32, heads: 2, context: 128}", f"pretrained: {tmp_path}/base/best")
+    ).job
     assert job.spec.training is not None
     assert job.spec.training.strategy == "finetune"
     job.spec.training.steps = 5
@@ -212,7 +214,9 @@ def test_fine_tuning_starts_from_the_published_weights(dataset: PreparedDataset,
 def test_a_model_made_with_other_tokens_is_refused(dataset: PreparedDataset, tmp_path: Path) -> None:
     Run(tmp_path / "base", dataset, changed(steps=5))
     text = JOB.replace("tokenizer: grid", "tokenizer: grid, voices: 3")
-    text = text.replace("architecture: {layers: 1, width: 32, heads: 2, context: 128}", f"pretrained: {tmp_path}/base/best")
+    text = text.replace(
+        "architecture: {layers: 1, width: 32, heads: 2, context: 128}", f"pretrained: {tmp_path}/base/best"
+    )
     with pytest.raises(JobError, match="was made with other tokens"):
         SymbolicFamily(parse_job(text).job, dataset)
 
@@ -220,7 +224,7 @@ def test_a_model_made_with_other_tokens_is_refused(dataset: PreparedDataset, tmp
 @pytest.mark.parametrize(
     ("job", "sentence"),
     [
-        (changed(precision="fp16"), "spec.training.precision: fp16 needs a GPU; write bf16 or fp32"),
+        (changed(precision="fp16"), "spec.training.precision: fp16 needs a GPU; write auto, bf16 or fp32"),
         (
             parse_job(JOB.replace("learningRate: 0.01", "learningRate: 1.0, gradientClip: 1000.0")).job,
             "the loss became not a number",
@@ -242,4 +246,6 @@ def test_curves_are_json_lines(dataset: PreparedDataset, tmp_path: Path) -> None
     run = Run(tmp_path, dataset, changed(steps=20))
     lines = (tmp_path / "train/metrics.jsonl").read_text().splitlines()
     assert [json.loads(line) for line in lines] == run.rows
-    assert {"step", "loss", "learning_rate", "gradient_norm", "tokens_per_second", "data_wait_fraction"} <= set(run.rows[0])
+    assert {"step", "loss", "learning_rate", "gradient_norm", "tokens_per_second", "data_wait_fraction"} <= set(
+        run.rows[0]
+    )

@@ -109,7 +109,7 @@ def test_sliding_windows_count_every_position_once(positions: int, window: int) 
 def test_training_windows_are_full_and_inside_the_piece(positions: int, window: int, shift: float) -> None:
     starts = [training_start(positions, window, index, shift) for index in range(window_count(positions, window))]
     assert starts == sorted(starts)
-    assert all(0 <= start and (start + window <= positions or positions < window) for start in starts)
+    assert all(start >= 0 and (start + window <= positions or positions < window) for start in starts)
 
 
 def test_a_piece_has_the_bars_that_were_asked_for(tokenizer: Tokenizer) -> None:

@@ -26,7 +26,7 @@ class Progress:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._stage = stage
-        self._total = total
+        self.total = total
         self._stream = stream if stream is not None else sys.stdout
         self._clock = clock
         self._redraws = self._stream.isatty()
@@ -37,14 +37,14 @@ class Progress:
     def update(self, done: int, note: str = "") -> None:
         """Say that ``done`` units are finished; ``note`` says more, such as the loss."""
         now = self._clock()
-        if now - self._last < self._interval and done < self._total:
+        if now - self._last < self._interval and done < self.total:
             return
         self._last = now
-        line = f"{self._stage:<9} {done}/{self._total}{'  ' + note if note else ''}"
+        line = f"{self._stage:<9} {done}/{self.total}{'  ' + note if note else ''}"
         if self._redraws:
             self._stream.write("\r" + line.ljust(self._width))
             self._width = len(line)
-            if done >= self._total:
+            if done >= self.total:
                 self._stream.write("\n")
         else:
             self._stream.write(line + "\n")

@@ -14,6 +14,7 @@ from types import FrameType
 
 from mtj_api import JobError, MusicTrainingJob, read_resolved_job
 from mtj_api.contract import TERMINATION_LOG_ENV, WORK_DIR_ENV, ExitCode
+from mtj_trainer.storage import StorageUnavailable
 
 
 class Interrupted(Exception):  # noqa: N818 - it is no error: the stage was told to stop, and has saved its work
@@ -45,6 +46,9 @@ def run_stage(main: Callable[[MusicTrainingJob], None], *, saves_itself: bool = 
     signal.signal(signal.SIGINT, on_signal)
     try:
         main(job)
+    except StorageUnavailable as error:  # the job is right: another time it may work
+        leave_sentence(str(error))
+        sys.exit(ExitCode.CRASHED)
     except JobError as error:
         leave_sentence(str(error))
         sys.exit(ExitCode.WRONG_JOB)
@@ -54,11 +58,12 @@ def run_stage(main: Callable[[MusicTrainingJob], None], *, saves_itself: bool = 
 
 
 def leave_sentence(sentence: str) -> None:
-    """Write why the stage failed to where the executor looks for it, and to stderr."""
+    """Write why the stage failed to where the executor looks for it; without an executor, to stderr."""
     path = os.environ.get(TERMINATION_LOG_ENV)
     if path:
         Path(path).write_text(sentence, encoding="utf-8")
-    print(sentence, file=sys.stderr, flush=True)
+    else:
+        print(sentence, file=sys.stderr, flush=True)
 
 
 def work_dir() -> Path:

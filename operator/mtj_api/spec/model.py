@@ -19,7 +19,7 @@ class Architecture(SpecModel):
         Rule(
             "self.width % (2 * self.heads) == 0",
             lambda a: a.width % (2 * a.heads) == 0,
-            "width must be an even multiple of heads, as 192 is of 6",
+            "width must be an even multiple of heads, as 192 is of 3",
             "width",
         ),
     )
@@ -28,7 +28,8 @@ class Architecture(SpecModel):
     """Transformer blocks."""
     width: int = Field(default=192, ge=16, le=16_384)
     """Size of a token's vector."""
-    heads: int = Field(default=6, ge=1, le=256)
+    heads: int = Field(default=3, ge=1, le=256)
+    """Attention heads; 64 wide each is a good size."""
     """Attention heads, which share the width."""
     context: int = Field(default=512, ge=32, le=65_536)
     """Tokens a training sequence holds, conditions included."""

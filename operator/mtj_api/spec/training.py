@@ -76,8 +76,8 @@ class Training(SpecModel):
     """``full`` trains from scratch, ``finetune`` goes on from ``model.pretrained``."""
     processes_per_node: int = Field(default=1, ge=1, le=64)
     """Training processes on a machine: one a GPU, or a few on CPU."""
-    precision: Literal["fp32", "bf16", "fp16"] = "bf16"
-    """fp16 needs a GPU."""
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
+    """``auto`` takes bf16 where the machine is faster with it, else fp32; fp16 needs a GPU."""
     activation_checkpointing: bool = False
     """Recompute activations in the backward pass: slower, and far less memory."""
     steps: int = Field(default=2000, ge=1, le=100_000_000)

@@ -66,7 +66,7 @@ def predict_with_model(
 def _predict_piece(
     model: SymbolicModel, tokenizer: Tokenizer, piece: PreparedPiece, conditioning: frozenset[str]
 ) -> Predictions:
-    rows = Piece(tokenizer, piece.tokens, piece.conditions.only(conditioning), piece.conditions)
+    rows = Piece(tokenizer, piece.tokens, piece.conditions.only(conditioning), piece.conditions.metre)
     context, prefix = model.config.context, rows.prefix_length
     device = next(model.parameters()).device
     nats, hits = np.zeros(rows.positions), np.zeros(rows.positions, np.bool_)

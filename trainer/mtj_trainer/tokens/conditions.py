@@ -78,13 +78,12 @@ class ConditionTokens:
         self._tempo = self._metre + len(METRES) + 1
         self._instrument = self._tempo + len(TEMPO_EDGES) + 2
         self.end = self._instrument + PROGRAMS + 2
-        self.length = 3 + INSTRUMENT_SLOTS
+        self.class_counts = (len(KEYS) + 1, len(METRES) + 1, len(TEMPO_EDGES) + 2)
+        """How many values each of ``classes`` has."""
 
     def prefix(self, conditions: Conditions) -> list[int]:
         """The tokens that say ``conditions``; the last token of each part says that it is unknown."""
-        key = KEYS.index(TONICS[pitch_class(conditions.key)] + conditions.key[-3:]) if conditions.key else len(KEYS)
-        metre = METRES.index(conditions.metre) if conditions.metre in METRES else len(METRES)
-        tempo = len(TEMPO_EDGES) + 1 if conditions.tempo is None else tempo_class(conditions.tempo)
+        key, metre, tempo = self.classes(conditions)
         none, unknown = PROGRAMS, PROGRAMS + 1
         if conditions.instruments is None:
             slots = [unknown] * INSTRUMENT_SLOTS
@@ -97,3 +96,10 @@ class ConditionTokens:
             self._tempo + tempo,
             *(self._instrument + slot for slot in slots),
         ]
+
+    def classes(self, conditions: Conditions) -> tuple[int, int, int]:
+        """Key, metre and tempo as classes from 0; the last class of each is that it is unknown."""
+        key = KEYS.index(TONICS[pitch_class(conditions.key)] + conditions.key[-3:]) if conditions.key else len(KEYS)
+        metre = METRES.index(conditions.metre) if conditions.metre in METRES else len(METRES)
+        tempo = len(TEMPO_EDGES) + 1 if conditions.tempo is None else tempo_class(conditions.tempo)
+        return key, metre, tempo

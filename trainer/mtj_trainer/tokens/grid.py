@@ -37,7 +37,7 @@ class GridTokenizer:
         self.voices = voices
         self._conditions = ConditionTokens(FIRST_START + STARTS)
         self.size = self._conditions.end
-        self.feature_sizes = (voices + 1, STARTS + 1, LONGEST_HOLD + 1, FIRST_START)
+        self.feature_sizes = (voices + 1, STARTS + 1, LONGEST_HOLD + 1, FIRST_START, *self._conditions.class_counts)
         self.sampleable = np.zeros(self.size, dtype=np.bool_)
         self.sampleable[REST : FIRST_START + STARTS] = True
 
@@ -95,11 +95,14 @@ class GridTokenizer:
         pitch = np.where(pitch < 0, pitch + 12, np.where(pitch >= PITCHES, pitch - 12, pitch))
         return np.where(is_pitch, pitch + FIRST_PITCH, tokens).astype(np.uint16)
 
-    def features(self, tokens: npt.NDArray[np.integer], conditions: Conditions) -> npt.NDArray[np.int64]:
-        """See ``Tokenizer.features``: voice, step in the bar, how long the voice has held, what it holds."""
+    def features(
+        self, tokens: npt.NDArray[np.integer], conditions: Conditions, metre: str | None = None
+    ) -> npt.NDArray[np.int64]:
+        """See ``Tokenizer.features``: voice, step in the bar, how long its voice has held what, conditions."""
         tokens = np.asarray(tokens, dtype=np.int64)
         count = len(tokens)
-        rows = np.zeros((count + 1, 4), dtype=np.int64)
+        rows = np.zeros((count + 1, len(self.feature_sizes)), dtype=np.int64)
+        rows[:, 4:] = self._conditions.classes(conditions)
         if count == 0:
             return rows
         start = int(np.clip(tokens[0] - FIRST_START, 0, STARTS - 1))
@@ -111,7 +114,7 @@ class GridTokenizer:
         before[1:] = grid[:-1]
         length = np.zeros((steps, self.voices), dtype=np.int64)
         length[1:] = np.minimum(held[:-1], LONGEST_HOLD)
-        place = (np.arange(steps) + start) % self._bar(conditions.metre or "4/4")
+        place = (np.arange(steps) + start) % self._bar(metre or conditions.metre or "4/4")
         rows[1:, 0] = (np.arange(count) % self.voices) + 1
         rows[1:, 1] = np.minimum(np.repeat(place, self.voices)[:count] + 1, STARTS)
         rows[1:, 2] = length.reshape(-1)[:count]
@@ -178,4 +181,3 @@ def _held(grid: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
     last_change = np.maximum.accumulate(np.where(changed, steps, 0), axis=0)
     result: npt.NDArray[np.int64] = steps - last_change + 1
     return result
-

@@ -18,9 +18,7 @@ LONGEST_BEATS = 12
 
 
 class RemiTokenizer:
-    """See the module; satisfies ``Tokenizer``. Its features are none: its tokens say all that is known."""
-
-    feature_sizes: tuple[int, ...] = ()
+    """See the module; satisfies ``Tokenizer``. Its features are the conditions alone: its tokens say the rest."""
 
     def __init__(self, steps_per_beat: int, velocity_bins: int) -> None:
         self.steps_per_beat = steps_per_beat
@@ -50,6 +48,7 @@ class RemiTokenizer:
         self._bar = vocabulary["Bar_None"]
         self._conditions = ConditionTokens(len(vocabulary))
         self.size = self._conditions.end
+        self.feature_sizes = self._conditions.class_counts
         self.sampleable = np.zeros(self.size, dtype=np.bool_)
         self.sampleable[: len(vocabulary)] = True
         self.sampleable[[self.pad, self.begin, self.end]] = False
@@ -82,9 +81,14 @@ class RemiTokenizer:
         transposed: npt.NDArray[np.uint16] = table[tokens]
         return transposed
 
-    def features(self, tokens: npt.NDArray[np.integer], conditions: Conditions) -> npt.NDArray[np.int64]:  # noqa: ARG002
-        """See ``Tokenizer.features``."""
-        return np.zeros((len(tokens) + 1, 0), dtype=np.int64)
+    def features(
+        self,
+        tokens: npt.NDArray[np.integer],
+        conditions: Conditions,
+        metre: str | None = None,  # noqa: ARG002 - the tokens say it
+    ) -> npt.NDArray[np.int64]:
+        """See ``Tokenizer.features``: the conditions."""
+        return np.tile(np.array(self._conditions.classes(conditions), dtype=np.int64), (len(tokens) + 1, 1))
 
     def bars(self, tokens: npt.NDArray[np.integer], conditions: Conditions) -> int:  # noqa: ARG002
         """See ``Tokenizer.bars``: a bar is complete when the next one begins."""

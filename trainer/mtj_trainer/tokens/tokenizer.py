@@ -56,10 +56,16 @@ class Tokenizer(Protocol):
         """The same music so many semitones higher; a pitch that leaves the range comes back by an octave."""
         ...
 
-    def features(self, tokens: npt.NDArray[np.integer], conditions: Conditions) -> npt.NDArray[np.int64]:
-        """(T + 1, F) what is known about each next token from the ``T`` before it, given the metre.
+    def features(
+        self, tokens: npt.NDArray[np.integer], conditions: Conditions, metre: str | None = None
+    ) -> npt.NDArray[np.int64]:
+        """(T + 1, F) what is known about each next token: from the tokens before it, and from the conditions.
 
-        Row ``i`` depends on ``tokens[:i]`` alone and belongs to the prediction of ``tokens[i]``.
+        Row ``i`` depends on ``tokens[:i]`` and the conditions alone and belongs to the prediction of ``tokens[i]``.
+        The conditions stand in every row, besides the prefix: what holds for the whole piece is so learned sooner.
+
+        Args:
+            metre: what bars are counted by, where it is known and the conditions do not say it.
         """
         ...
 

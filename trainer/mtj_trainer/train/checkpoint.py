@@ -32,6 +32,7 @@ class RunState:
         step: optimizer steps done; the next learning rate follows from it.
         position: training examples consumed.
         seed: from which, with the step, all random states follow.
+        precision: what the run computes with; a resumed run keeps it, wherever it goes on.
         counted: predictions trained on so far, such as tokens.
         seconds: time spent in training.
         waited_seconds: of these, the time spent waiting for data.
@@ -42,6 +43,7 @@ class RunState:
     step: int = 0
     position: int = 0
     seed: int = 0
+    precision: str = "fp32"
     counted: int = 0
     seconds: float = 0.0
     waited_seconds: float = 0.0

@@ -46,6 +46,13 @@ class World:
             dist.all_reduce(values)
         return values
 
+    def agreed(self, choice: str) -> str:
+        """What the first process chose."""
+        choices = [choice]
+        if self.size > 1:
+            dist.broadcast_object_list(choices, src=0)
+        return choices[0]
+
     def barrier(self) -> None:
         if self.size > 1:
             dist.barrier()

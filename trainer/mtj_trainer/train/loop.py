@@ -22,9 +22,8 @@ from mtj_trainer.train.checkpoint import CheckpointFolder, RunState, reseed
 from mtj_trainer.train.distributed import World
 from mtj_trainer.train.observe import Observer
 from mtj_trainer.train.optimization import AveragedWeights, learning_rate, make_optimizer
+from mtj_trainer.train.precision import autocast, choose_precision
 from mtj_trainer.train.prefetch import Prefetcher
-
-PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 @dataclass(frozen=True)
@@ -69,9 +68,6 @@ class Trainer(Generic[BatchT]):
         self._observer = observer
         self._every = intervals
         self._should_stop = should_stop
-        self._precision = PRECISIONS[settings.precision]
-        if self._precision == torch.float16 and world.device.type == "cpu":
-            raise JobError("fp16 needs a GPU", where="spec.training.precision", instead="write bf16 or fp32")
         if settings.batch.size % (settings.batch.accumulation * world.size):
             raise JobError(
                 f"{settings.batch.size} sequences cannot be shared evenly by {world.size} processes"
@@ -81,9 +77,10 @@ class Trainer(Generic[BatchT]):
             )
         self._model = family.model(world.device)
         self._optimizer = make_optimizer(self._model, settings.optimizer)
-        self._scaler = torch.amp.grad_scaler.GradScaler(world.device.type, enabled=self._precision == torch.float16)
+        self._scaler = torch.amp.grad_scaler.GradScaler(world.device.type, enabled=settings.precision == "fp16")
         self._averaged = AveragedWeights(self._model, settings.regularization.weight_averaging)
-        self.state = RunState(seed=settings.seed)
+        precision = world.agreed(choose_precision(settings.precision, world.device))
+        self.state = RunState(seed=settings.seed, precision=precision)
         self._restore()
         self._window_nll = torch.tensor(self.state.window_nll, dtype=torch.float64, device=world.device)
         self._parallel = world.wrap(self._model)
@@ -142,9 +139,7 @@ class Trainer(Generic[BatchT]):
         for index, batch in enumerate(passes):
             if isinstance(self._parallel, nn.parallel.DistributedDataParallel):
                 self._parallel.require_backward_grad_sync = index == len(passes) - 1
-            with torch.autocast(
-                self._world.device.type, dtype=self._precision, enabled=self._precision != torch.float32
-            ):
+            with autocast(self._world.device, self.state.precision):
                 nll = self._family.loss(self._parallel, batch.to(self._world.device))
             # Gradients are averaged over processes: times their number makes it the mean over the whole batch.
             torch.autograd.backward(self._scaler.scale(nll * (self._world.size / counted)))
@@ -179,9 +174,7 @@ class Trainer(Generic[BatchT]):
             eta_seconds=remaining,
         )
         if progress:
-            progress.update(
-                state.step, f"loss {loss:.4f}  {speed:,.0f} tokens/s  {clock_text(remaining)} left"
-            )
+            progress.update(state.step, f"loss {loss:.4f}  {speed:,.0f} tokens/s  {clock_text(remaining)} left")
         self._window_nll.zero_()
         state.window_counted = 0
 
@@ -191,9 +184,7 @@ class Trainer(Generic[BatchT]):
         with self._averaged.in_place():
             self._model.eval()
             for batch in self._family.validation(self._world.rank, self._world.size):
-                with torch.autocast(
-                    self._world.device.type, dtype=self._precision, enabled=self._precision != torch.float32
-                ):
+                with autocast(self._world.device, self.state.precision):
                     nll = self._family.loss(self._model, batch.to(self._world.device))
                 sums += torch.tensor([float(nll), batch.counted], dtype=torch.float64, device=self._world.device)
             self._model.train()

@@ -132,7 +132,7 @@ class SymbolicFamily:
     def _piece(self, sample: Sample, hide: Callable[[Conditions], Conditions], semitones: int) -> Piece:
         tokens = self.tokenizer.transpose(self._dataset.read_tokens(sample), semitones)
         known = track_conditions(self._dataset.tracks[sample.track]).transposed(semitones)
-        return Piece(self.tokenizer, tokens, hide(known.only(self._conditioning)), known)
+        return Piece(self.tokenizer, tokens, hide(known.only(self._conditioning)), known.metre)
 
 
 def track_conditions(track: Track) -> Conditions:

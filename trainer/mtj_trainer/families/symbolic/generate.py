@@ -101,9 +101,8 @@ class _Writer:
         room = self._model.config.context - len(self._prefix) - 1
         stream = [self._tokenizer.begin, *self._music]
         first = 0 if len(stream) <= room else len(stream) - room // 2
-        features = np.concatenate(
-            [np.zeros((len(self._prefix), len(self._tokenizer.feature_sizes)), np.int64), self._features(first - 1)]
-        )
+        known = self._features(-1)
+        features = np.concatenate([np.tile(known[:1], (len(self._prefix), 1)), known[first:]])
         self._cache = KeyValueCache()
         return self._read([*self._prefix, *stream[first:]], features)
 

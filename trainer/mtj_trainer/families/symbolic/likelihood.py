@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
-from mtj_trainer.families.symbolic.model import SymbolicModel, token_nll
+from mtj_trainer.families.symbolic.model import IGNORED, SymbolicModel, token_nll
 from mtj_trainer.families.symbolic.sequences import Batch, Piece, collate, sliding_windows
 from mtj_trainer.tokens import Conditions, Tokenizer
 
@@ -19,7 +18,6 @@ def sequence_nll(
     tokenizer: Tokenizer,
     tokens: npt.NDArray[np.integer],
     conditions: Conditions,
-    precision: torch.dtype = torch.float32,
 ) -> npt.NDArray[np.float64]:
     """(T,) nats of each token of a piece; the prefix and the end do not count.
 
@@ -31,7 +29,7 @@ def sequence_nll(
     result = np.zeros(piece.positions)
     was_training = model.training
     model.eval()
-    with torch.inference_mode(), autocast(device, precision):
+    with torch.inference_mode():
         for first, counted_from in sliding_windows(piece.positions, window):
             batch = collate([piece.row(first, model.config.context)], tokenizer.pad).to(device)
             nll = token_nll(model(batch.tokens, batch.features), batch.targets)[0, piece.prefix_length :]
@@ -40,21 +38,14 @@ def sequence_nll(
     return result[:-1]
 
 
-def evaluation_batches(
-    pieces: Sequence[Piece], context: int, pad: int, size: int
-) -> Iterator[Batch]:
+def evaluation_batches(pieces: Sequence[Piece], context: int, pad: int, size: int) -> Iterator[Batch]:
     """Batches in which each position of each piece counts once, with rows of like length together."""
     rows = []
     for piece in pieces:
         for first, counted_from in sliding_windows(piece.positions, context - piece.prefix_length):
             row = piece.row(first, context)
-            row.targets[: piece.prefix_length + counted_from - first] = -100
+            row.targets[: piece.prefix_length + counted_from - first] = IGNORED
             rows.append(row)
     rows.sort(key=lambda row: len(row.tokens))
     for start in range(0, len(rows), size):
         yield collate(rows[start : start + size], pad)
-
-
-def autocast(device: torch.device, precision: torch.dtype) -> Any:
-    """Mixed precision on ``device``; none for float32."""
-    return torch.autocast(device.type, dtype=precision, enabled=precision != torch.float32)

@@ -16,6 +16,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from mtj_trainer.families.symbolic.dropout import Dropout
+
 IGNORED = -100
 """A target that does not count in the loss."""
 
@@ -79,11 +81,11 @@ class SymbolicModel(nn.Module):
         self.checkpoint_activations = checkpoint_activations
         self.embedding = nn.Embedding(config.vocabulary, config.width)
         self.features = nn.ModuleList(nn.Embedding(size, config.width) for size in config.feature_sizes)
-        self.dropout = nn.Dropout(config.dropout)
+        self.dropout = Dropout(config.dropout)
         self.blocks = nn.ModuleList(_Block(config, layer) for layer in range(config.layers))
         self.norm = nn.RMSNorm(config.width)
         self.head = nn.Linear(config.width, config.vocabulary, bias=False)
-        self._rotations: tuple[Tensor, Tensor] | None = None
+        self._rotations: Tensor | None = None
         for module in self.modules():
             if isinstance(module, nn.Linear | nn.Embedding):
                 nn.init.normal_(module.weight, std=0.02)
@@ -101,27 +103,26 @@ class SymbolicModel(nn.Module):
             hidden = hidden + embedding(features[..., index])
         hidden = self.dropout(hidden)
         first = cache.length if cache is not None else 0
-        cosine, sine = self._rotation(first + tokens.shape[1], tokens.device)
-        cosine, sine = cosine[first:], sine[first:]
+        rotation = self._rotation(first + tokens.shape[1], tokens.device)[first:]
         for block in self.blocks:
             if self.checkpoint_activations and self.training:
-                hidden = checkpoint(block, hidden, cosine, sine, None, use_reentrant=False)
+                hidden = checkpoint(block, hidden, rotation, None, use_reentrant=False)
             else:
-                hidden = block(hidden, cosine, sine, cache)
+                hidden = block(hidden, rotation, cache)
         if cache is not None:
             cache.length += tokens.shape[1]
         logits: Tensor = self.head(self.norm(hidden))
         return logits
 
-    def _rotation(self, length: int, device: torch.device) -> tuple[Tensor, Tensor]:
-        """(T, D / 2) cosines and sines, grown by doubling as longer sequences come."""
-        if self._rotations is None or len(self._rotations[0]) < length or self._rotations[0].device != device:
+    def _rotation(self, length: int, device: torch.device) -> Tensor:
+        """(T, D / 2) complex rotations, grown by doubling as longer sequences come."""
+        if self._rotations is None or len(self._rotations) < length or self._rotations.device != device:
             size = max(self.config.context, 1 << (length - 1).bit_length())
             half = self.config.width // self.config.heads // 2
             frequency = 10_000.0 ** (-torch.arange(half, dtype=torch.float64) / half)
             angle = torch.arange(size, dtype=torch.float64)[:, None] * frequency
-            self._rotations = angle.cos().float().to(device), angle.sin().float().to(device)
-        return self._rotations[0][:length], self._rotations[1][:length]
+            self._rotations = torch.polar(torch.ones_like(angle), angle).to(torch.complex64).to(device)
+        return self._rotations[:length]
 
 
 class _Block(nn.Module):
@@ -136,24 +137,25 @@ class _Block(nn.Module):
         self.feedforward_norm = nn.RMSNorm(width)
         self.feedforward_in = nn.Linear(width, 4 * width, bias=False)
         self.feedforward_out = nn.Linear(4 * width, width, bias=False)
-        self.dropout = nn.Dropout(config.dropout)
+        self.dropout = Dropout(config.dropout)
 
     def shrink_residual_branches(self, layers: int) -> None:
         """Keep the residual stream's variance independent of depth at the start (Radford et al. 2019, GPT-2)."""
         for branch in (self.attention_out, self.feedforward_out):
             nn.init.normal_(branch.weight, std=0.02 / math.sqrt(2 * layers))
 
-    def forward(self, hidden: Tensor, cosine: Tensor, sine: Tensor, cache: KeyValueCache | None) -> Tensor:
-        hidden = hidden + self.dropout(self._attend(self.attention_norm(hidden), cosine, sine, cache))
+    def forward(self, hidden: Tensor, rotation: Tensor, cache: KeyValueCache | None) -> Tensor:
+        hidden = hidden + self.dropout(self._attend(self.attention_norm(hidden), rotation, cache))
         inner = F.gelu(self.feedforward_in(self.feedforward_norm(hidden)))
         fed: Tensor = self.feedforward_out(inner)
-        return hidden + self.dropout(fed)
+        out: Tensor = hidden + self.dropout(fed)
+        return out
 
-    def _attend(self, hidden: Tensor, cosine: Tensor, sine: Tensor, cache: KeyValueCache | None) -> Tensor:
+    def _attend(self, hidden: Tensor, rotation: Tensor, cache: KeyValueCache | None) -> Tensor:
         batch, length, width = hidden.shape
         split = self.query_key_value(hidden).view(batch, length, 3, self.heads, width // self.heads)
         query, key, value = split.permute(2, 0, 3, 1, 4)
-        query, key = _rotate(query, cosine, sine), _rotate(key, cosine, sine)
+        query, key = _rotate(query, rotation), _rotate(key, rotation)
         is_first = cache is None or cache.length == 0
         if cache is not None:
             key, value = cache.extend(self.layer, key, value)
@@ -163,10 +165,10 @@ class _Block(nn.Module):
         return out
 
 
-def _rotate(vectors: Tensor, cosine: Tensor, sine: Tensor) -> Tensor:
-    """Rotary positions on (B, H, T, D): pairs (i, i + D/2) turned by the position's angle."""
-    first, second = vectors.float().chunk(2, dim=-1)
-    return torch.cat([first * cosine - second * sine, first * sine + second * cosine], dim=-1).to(vectors.dtype)
+def _rotate(vectors: Tensor, rotation: Tensor) -> Tensor:
+    """Rotary positions on (B, H, T, D): neighbours as complex numbers, turned by the position's angle."""
+    pairs = torch.view_as_complex(vectors.float().reshape(*vectors.shape[:-1], -1, 2))
+    return torch.view_as_real(pairs * rotation).flatten(-2).to(vectors.dtype)
 
 
 def token_nll(logits: Tensor, targets: Tensor) -> Tensor:

@@ -53,7 +53,7 @@ class Piece:
         tokenizer: of the tokens.
         tokens: (T,) the music, without begin and end.
         conditions: what the prefix says; ``None`` in it is said to be unknown.
-        metre_of: what the features are counted by, where that differs from what the prefix may say.
+        metre: what bars are counted by, where the conditions do not say it.
     """
 
     def __init__(
@@ -61,11 +61,11 @@ class Piece:
         tokenizer: Tokenizer,
         tokens: npt.NDArray[np.integer],
         conditions: Conditions,
-        metre_of: Conditions | None = None,
+        metre: str | None = None,
     ) -> None:
         self._prefix = np.array(tokenizer.prefix(conditions), dtype=np.int64)
         self._stream = np.concatenate([[tokenizer.begin], tokens, [tokenizer.end]]).astype(np.int64)
-        known = tokenizer.features(tokens, metre_of or conditions)
+        known = tokenizer.features(tokens, conditions, metre)
         self._features = np.concatenate([known, known[-1:]])  # one row a token of the stream: what follows it
         self.positions = len(self._stream) - 1
         """How many tokens can be predicted: the music and the end."""
@@ -74,7 +74,7 @@ class Piece:
         """The window that predicts the tokens from ``first`` on, at most ``context`` long with its prefix."""
         length = min(context - len(self._prefix), self.positions - first)
         window = slice(first, first + length)
-        prefix_features = np.zeros((len(self._prefix), self._features.shape[1]), dtype=np.int64)
+        prefix_features = np.tile(self._features[:1], (len(self._prefix), 1))
         ignored = np.full(len(self._prefix), IGNORED, dtype=np.int64)
         return Row(
             np.concatenate([self._prefix, self._stream[window]]),
