@@ -61,7 +61,7 @@ def stage_outcome(stage: str, status: int, sentence: str, *, asked_to_stop: bool
     if status == ExitCode.INTERRUPTED:
         return Outcome(ExitCode.INTERRUPTED, stage, f"something told it to stop, and it saved its work; {GOES_ON}")
     if sentence:
-        return Outcome(ExitCode.CRASHED, stage, sentence)
+        return Outcome(ExitCode.CRASHED, stage, f"{sentence}; {GOES_ON}")
     if status < 0:
         return Outcome(ExitCode.CRASHED, stage, f"it was ended by {_signal_name(-status)}; {GOES_ON}")
     return Outcome(ExitCode.CRASHED, stage, f"it failed with exit status {status} (see above); {GOES_ON}")

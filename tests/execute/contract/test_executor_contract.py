@@ -61,7 +61,7 @@ def test_a_stage_has_its_own_environment_and_a_folder_to_work_in(executor: Execu
         ),
         pytest.param(
             FAIL.format(sentence="the disk is full", status=1),
-            Outcome(ExitCode.CRASHED, "train", "the disk is full"),
+            Outcome(ExitCode.CRASHED, "train", "the disk is full; the same command goes on where it stopped"),
             id="a crash with a sentence",
         ),
         pytest.param(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 
 from torch.distributed import run
@@ -9,6 +10,7 @@ from torch.distributed.elastic.multiprocessing.api import SignalException
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 
 from mtj_api.contract import ExitCode
+from mtj_trainer.stage import leave_sentence
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -18,7 +20,9 @@ def main(arguments: list[str] | None = None) -> int:
     except SignalException:  # it was told to stop, has told the processes, and they have saved and left
         return int(ExitCode.INTERRUPTED)
     except ChildFailedError as error:
-        _rank, failure = error.get_first_failure()
+        rank, failure = error.get_first_failure()
+        if failure.exitcode == -signal.SIGKILL:
+            leave_sentence(f"training process {rank} was ended by SIGKILL, which the system sends when memory runs out")
         known = {int(code) for code in ExitCode}
         return failure.exitcode if failure.exitcode in known else int(ExitCode.CRASHED)
     return int(ExitCode.DONE)
