@@ -65,10 +65,16 @@ CASES: dict[str, tuple[dict[str, Any], Survey | None, Machine | None, list[str]]
     "fp16 without a GPU": ({"model": {}, "training": {"precision": "fp16"}}, PLENTY, LAPTOP, ["fp16 needs a GPU"]),
     "fp16 with a GPU": ({"model": {}, "training": {"precision": "fp16"}}, PLENTY, SERVER, []),
     "bf16 on an old processor": (
-        {"model": {}},
+        {"model": {}, "training": {"precision": "bf16"}},
         PLENTY,
         Machine(cores=4, memory=8 << 30, gpus=0, fast_bf16=False),
         ["this processor has no bf16 arithmetic"],
+    ),
+    "what is faster on an old processor": (
+        {"model": {}},
+        PLENTY,
+        Machine(cores=4, memory=8 << 30, gpus=0, fast_bf16=False),
+        [],
     ),
     "too large for the machine": (
         {"model": {"architecture": {"layers": 32, "width": 4096, "heads": 32}}},

@@ -225,7 +225,7 @@ PARTS = {
         WITH_MODEL + "  training: {precision: fp61}",
         (
             'job.yaml:8: spec.training.precision: "fp61" is not a choice here; '
-            "write fp32, bf16 or fp16 (did you mean fp16?)"
+            "write auto, fp32, bf16 or fp16 (did you mean fp16?)"
         ),
     ),
     "a batch that cannot be shared": (
@@ -383,7 +383,7 @@ def test_every_fault_of_a_job_is_told_at_once() -> None:
         "job.yaml:9: spec.evaluation: nothing is written here; write 'evaluation: {}' for its defaults, or remove it",
         (
             'job.yaml:8: spec.training.precision: "fp64" is not a choice here; '
-            "write fp32, bf16 or fp16 (did you mean fp16?)"
+            "write auto, fp32, bf16 or fp16 (did you mean fp16?)"
         ),
         "job.yaml:8: spec.training.steps: 0 is too small; write at least 1",
     ]

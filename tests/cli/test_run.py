@@ -167,8 +167,10 @@ def test_a_stage_that_is_not_there_is_told(here: Path, capsys: pytest.CaptureFix
 
 
 INTERRUPTED = """
+import signal
 import sys
 from pathlib import Path
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # the tests themselves may run under nohup
 from mtj_operator.cli import run as command
 from mtj_operator.cli.main import main
 from mtj_operator.plan import Plan
