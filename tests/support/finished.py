@@ -27,7 +27,7 @@ from mtj_trainer.storage import open_storage
 from mtj_trainer.tokens import Conditions, make_tokenizer
 
 CHORALES = ("bwv66.6", "bwv269", "bwv253", "bwv254", "bwv255", "bwv256", "bwv257", "bwv258", "bwv259", "bwv260")
-STEPS = 80
+STEPS = 160
 
 MODEL_JOB = """
 apiVersion: training.discomusica.io/v1alpha1
@@ -40,7 +40,7 @@ spec:
     split: {{train: 0.6, validation: 0.2, test: 0.2, keepTogether: []}}
   model:
     architecture: {{layers: 2, width: 32, heads: 2, context: 128}}
-  training: {{steps: 80}}
+  training: {{steps: 160}}
   evaluation:
     continuations: 1
     requests:
