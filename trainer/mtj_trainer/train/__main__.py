@@ -47,8 +47,7 @@ def _train(job: MusicTrainingJob, output: Storage, dataset_url: str, world: Worl
     resumed = done[-1] if done else 0
     events = None
     if world.is_first:
-        if resumed:
-            print(f"train     going on from the checkpoint of step {resumed} at {folder.url}", flush=True)
+        print(f"train     {_beginning(job.spec.checkpoint.url, run, resumed)}", flush=True)
         if job.spec.monitoring.tensorboard:
             events = ScalarEvents(output.child("tensorboard"), resumed)
     observer = Observer(metrics, Curves(output, resumed) if world.is_first else None, events)
@@ -89,6 +88,16 @@ def _train(job: MusicTrainingJob, output: Storage, dataset_url: str, world: Worl
         }
         output.write(RECORD, (json.dumps(record, indent=2) + "\n").encode())
     world.barrier()
+
+
+def _beginning(checkpoints: str, run: str, resumed: int) -> str:
+    """What a user should know of where this run begins."""
+    if resumed:
+        return f"going on from the checkpoint of step {resumed}"
+    others = {entry.key.split("/")[0] for entry in open_storage(checkpoints).list()} - {run}
+    if others:
+        return f"a new run, as data or settings differ; earlier checkpoints stay at {checkpoints}"
+    return "from the beginning"
 
 
 def _record(output: Storage, key: str, stage: str) -> dict[str, Any]:
