@@ -6,7 +6,7 @@ import xml.etree.ElementTree as ElementTree
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from markupsafe import Markup
 
@@ -32,6 +32,7 @@ def parsed(svg: Markup) -> ElementTree.Element:
 
 
 @given(values=st.lists(finite, min_size=1, max_size=50))
+@example(values=[5e-324])
 def test_any_line_is_drawn_within_the_frame(values: list[float]) -> None:
     series = Series("line", np.arange(len(values), dtype=np.float64), np.array(values))
     parsed(line_chart([series], title="A & B <c>", x_label="step"))

@@ -17,7 +17,7 @@ import yaml
 from mtj_api import JobError, parse_job
 from mtj_trainer.evaluate.sound import measure
 from mtj_trainer.report.stage import report
-from support.finished import chorales, copy_of, evaluated_job, prepared_job
+from support.finished import STEPS, chorales, copy_of, evaluated_job, prepared_job
 
 pytestmark = pytest.mark.slow
 
@@ -159,7 +159,7 @@ def test_the_job_on_the_page_is_a_job(trained: Path) -> None:
     text = read((trained / "report.html").read_text()).text["pre"]
     job = parse_job(text).job
     assert job.metadata.name == "chorales"
-    assert yaml.safe_load(text)["spec"]["training"]["steps"] == 80
+    assert yaml.safe_load(text)["spec"]["training"]["steps"] == STEPS
 
 
 def test_running_it_again_changes_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -90,7 +90,7 @@ def main() -> None:
         ]
         ours, plain = (statistics.median(column) for column in zip(*rounds, strict=True))
         rows[name] = {"prepared": round(ours, 3), "plain loop": round(plain, 3), "ratio": round(ours / plain, 2)}
-    print(json.dumps(rows, indent=2))
+    print(json.dumps(rows))
 
 
 if __name__ == "__main__":

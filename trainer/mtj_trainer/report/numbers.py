@@ -5,13 +5,17 @@ from __future__ import annotations
 import math
 
 
+_SMALLEST = 1e-300
+"""Below this a range cannot be divided: its parts would be 0."""
+
+
 def ticks(low: float, high: float, about: int = 5) -> list[float]:
     """Round values, 1, 2 or 5 times a power of ten apart, that cover ``low`` to ``high``.
 
     The first is at most ``low`` and the last at least ``high``, so that an axis can end at them.
     """
-    if high <= low:
-        high = low + (abs(low) or 1.0)
+    if high - low < _SMALLEST:
+        high = low + (abs(low) if abs(low) > _SMALLEST else 1.0)
     rough = (high - low) / max(1, about)
     power = 10.0 ** math.floor(math.log10(rough))
     step = next(power * factor for factor in (1, 2, 5, 10) if power * factor >= rough * (1 - 1e-9))
