@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 
-
 _SMALLEST = 1e-300
 """Below this a range cannot be divided: its parts would be 0."""
 
