@@ -17,7 +17,7 @@ from mtj_operator.plan import STAGES, Plan, Resources, Site, Stage, plan
 
 DATA = Path(__file__).parent / "data"
 CASES = sorted(path.parent for path in DATA.glob("*/job.yaml"))
-SITE = Site(python="python", job_file="/work/job.json", cores=8)
+SITE = Site(python="python", job_file="/jobs/job.json", cores=8)
 
 
 def planned(case: Path) -> Plan:
