@@ -6,7 +6,7 @@ never waits for torch, Ray or a Kubernetes client.
 
 from mtj_api.errors import JobError
 from mtj_api.load import InvalidJob, load_job, parse_job, read_resolved_job, resolved_json
-from mtj_api.resolve import Resolution, resolve
+from mtj_api.resolve import Resolution, resolve, resolved_job
 from mtj_api.spec import MusicTrainingJob
 
 __all__ = [
@@ -18,5 +18,6 @@ __all__ = [
     "parse_job",
     "read_resolved_job",
     "resolve",
+    "resolved_job",
     "resolved_json",
 ]

@@ -8,12 +8,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from mtj_api.cluster_advice import advise_on_cluster
 from mtj_api.defaults import STRATEGIES
-from mtj_api.estimate import training_memory
+from mtj_api.estimate import memory_of_process
 from mtj_api.resolve import GIVEN, Resolution
-
-LIBRARIES_BYTES = 400 << 20
-"""What torch and Python themselves hold in each process."""
 
 FEW_TRACKS = 5
 """A side of the split with fewer tracks gives figures that are mostly chance."""
@@ -64,7 +62,8 @@ def advise(resolution: Resolution, survey: Survey | None = None, machine: Machin
         survey: what the source has; what depends on it is left unsaid without.
         machine: where the job is to run; likewise.
     """
-    return [sentence for advisor in ADVISORS for sentence in advisor(resolution, survey, machine)]
+    sentences = [sentence for advisor in ADVISORS for sentence in advisor(resolution, survey, machine)]
+    return [*sentences, *advise_on_cluster(resolution)]
 
 
 def _amount_of_music(resolution: Resolution, survey: Survey | None, _machine: Machine | None) -> Iterator[str]:
@@ -109,10 +108,10 @@ def _processors(resolution: Resolution, _survey: Survey | None, machine: Machine
     training = resolution.job.spec.training
     if machine is None:
         return
-    workers = resolution.job.spec.dataset.workers.count
-    if workers > machine.cores:
+    workers = resolution.job.spec.dataset.workers
+    if workers.nodes == 1 and workers.count > machine.cores:
         yield (
-            f"dataset.workers.count is {workers} and this machine has {_count(machine.cores, 'core')}; "
+            f"dataset.workers.count is {workers.count} and this machine has {_count(machine.cores, 'core')}; "
             f"more workers than cores only cost memory"
         )
     if training is None:
@@ -130,6 +129,15 @@ def _processors(resolution: Resolution, _survey: Survey | None, machine: Machine
         )
 
 
+def _one_machine(resolution: Resolution, _survey: Survey | None, machine: Machine | None) -> Iterator[str]:
+    training = resolution.job.spec.training
+    if machine is not None and training is not None and training.nodes > 1:
+        yield (
+            f"training.nodes is {training.nodes}, which is for a cluster: mtj run trains on this machine alone, with "
+            f"{_count(training.processes_per_node, 'process', 'processes')} and the same batch"
+        )
+
+
 def _precision(resolution: Resolution, _survey: Survey | None, machine: Machine | None) -> Iterator[str]:
     training = resolution.job.spec.training
     if training is None or machine is None or machine.gpus:
@@ -141,11 +149,13 @@ def _precision(resolution: Resolution, _survey: Survey | None, machine: Machine 
 
 
 def _memory(resolution: Resolution, _survey: Survey | None, machine: Machine | None) -> Iterator[str]:
-    needed = memory_per_process(resolution)
-    training = resolution.job.spec.training
-    if needed is None or training is None or machine is None or machine.memory is None or machine.gpus:
+    spec = resolution.job.spec
+    if spec.training is None or spec.model is None or spec.model.architecture is None:
         return
-    total = needed * training.processes_per_node
+    if machine is None or machine.memory is None or machine.gpus:
+        return
+    processes = spec.training.processes_per_node
+    total = processes * memory_of_process(spec.model.architecture, spec.training, processes)
     if total > machine.memory:
         yield (
             f"training needs about {_gib(total)} and this machine has {_gib(machine.memory)}; raise "
@@ -199,6 +209,16 @@ def _without_effect(resolution: Resolution, _survey: Survey | None, _machine: Ma
         ("midi" not in spec.dataset.modalities, ("spec.dataset.midi.",), "dataset.modalities has no midi"),
         (grid, ("spec.dataset.midi.velocityBins",), "the grid has no velocities"),
         (not grid, ("spec.dataset.midi.voices",), "only the grid has voices"),
+        (
+            spec.training is not None and spec.training.engine != "deepspeed",
+            ("spec.training.deepspeed.",),
+            "training.engine is torchrun",
+        ),
+        (
+            spec.model is None,
+            ("spec.scheduling.resources.train.", "spec.scheduling.retries.train"),
+            "there is no model to train",
+        ),
     ]
     for holds, prefixes, why in cases:
         for path in given:
@@ -210,6 +230,7 @@ ADVISORS: tuple[Advisor, ...] = (
     _amount_of_music,
     _small_sides,
     _processors,
+    _one_machine,
     _precision,
     _memory,
     _intervals,
@@ -218,23 +239,14 @@ ADVISORS: tuple[Advisor, ...] = (
 )
 
 
-def memory_per_process(resolution: Resolution) -> int | None:
-    """Bytes that a training process holds at its peak; ``None`` where the job does not say how large the model is."""
-    spec = resolution.job.spec
-    if spec.training is None or spec.model is None or spec.model.architecture is None:
-        return None
-    estimate = training_memory(spec.model.architecture, spec.training, spec.training.processes_per_node)
-    return estimate.total + LIBRARIES_BYTES
-
-
 def _hours(hours: float) -> str:
     if hours < 1:
         return f"{hours * 60:.0f} minutes"
     return "1 hour" if hours == 1 else f"{hours:.3g} hours"
 
 
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"
+def _count(number: int, noun: str, several: str = "") -> str:
+    return f"{number} {noun if number == 1 else several or f'{noun}s'}"
 
 
 def _gib(size: int) -> str:

@@ -17,10 +17,37 @@ SINGULAR = "musictrainingjob"
 SHORT_NAME = "mtj"
 
 TERMINATION_LOG_ENV = "MTJ_TERMINATION_LOG"
-"""Names a file into which a stage that fails writes the one sentence that explains it."""
+"""Names a file for a stage's last words, of at most ``TERMINATION_BYTES``.
+
+A stage that fails writes the one sentence that explains it. One that is done (0) or interrupted (75) may write one
+line of JSON with its key figures: ``{"figures": {...}, "checkpoint": {"step": 300, "url": "s3://..."}}``.
+"""
+
+TERMINATION_BYTES = 4096
+"""What a kubelet keeps of a termination message."""
 
 WORK_DIR_ENV = "MTJ_WORK_DIR"
 """Names a folder on the node's own disk for caches; it may vanish between runs."""
+
+JOB_LABEL = f"{GROUP}/job"
+STAGE_LABEL = f"{GROUP}/stage"
+ATTEMPT_LABEL = f"{GROUP}/attempt"
+PLAN_ANNOTATION = f"{GROUP}/plan"
+"""On what the operator makes: whose it is, which stage and attempt, and the hash of what it was made from."""
+
+MANAGER = "mtj-operator"
+"""The operator's name as a field manager and on what it makes."""
+
+CONTAINER = "stage"
+"""The container of a stage's pods that runs the stage."""
+
+JOB_FILE = "/etc/mtj/job.json"
+POD_WORK_DIR = "/work"
+"""Where a stage's pod has the resolved job, and a folder to write to."""
+
+RENDEZVOUS_PORT = 29400
+RAY_PORT = 6379
+"""Where index 0 of a stage's pods listens for the others."""
 
 SCRAPE_PATH = "/metrics"
 PROGRESS_PATH = "/progress"
@@ -34,5 +61,7 @@ class ExitCode(IntEnum):
     """Anything unexpected: worth a retry."""
     WRONG_JOB = 65
     """The job or its data cannot work as written: a retry would fail in the same way."""
+    PEER_LOST = 69
+    """Another process of the same stage went away; this one did nothing wrong."""
     INTERRUPTED = 75
     """Told to stop, and stopped with everything saved: running it again goes on from there."""

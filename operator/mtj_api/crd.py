@@ -1,8 +1,9 @@
-"""The CustomResourceDefinition, made from the same pydantic models that ``mtj`` reads a job with.
+"""The CustomResourceDefinition, made from the same pydantic models that ``mtj`` and the operator use.
 
 Invariant: the schema is structural (Kubernetes' word for: every node has one type, nothing is a reference), so
-that the API server prunes unknown fields, fills in the fixed defaults and checks every ``Rule`` by its CEL.
-Derived fields have no default there: what they resolve to depends on the others.
+that the API server prunes unknown fields, fills in the fixed defaults of the spec and checks every ``Rule`` and
+``Edit`` by its CEL. Derived fields have no default there: what they resolve to depends on the others. The status
+has none either: what the operator has not written is not known.
 """
 
 from __future__ import annotations
@@ -16,9 +17,11 @@ from pydantic.fields import FieldInfo
 
 from mtj_api import walk
 from mtj_api.contract import GROUP, KIND, PLURAL, SHORT_NAME, SINGULAR, VERSION
+from mtj_api.faults import FORMS
 from mtj_api.spec import JobSpec, MusicTrainingJob, SpecModel
-from mtj_api.spec.base import DERIVED
+from mtj_api.spec.base import DERIVED, Edit, Rule
 from mtj_api.spec.job import NAME_LENGTH, NAME_PATTERN
+from mtj_api.status import JobStatus
 
 Schema = dict[str, Any]
 
@@ -28,12 +31,16 @@ NAME_RULE: Schema = {
 }
 
 COLUMNS: tuple[Schema, ...] = (
-    {"name": "Family", "type": "string", "jsonPath": ".spec.model.family"},
-    {"name": "Steps", "type": "integer", "jsonPath": ".spec.training.steps"},
-    {"name": "Output", "type": "string", "jsonPath": ".spec.output", "priority": 1},
+    {"name": "State", "type": "string", "jsonPath": ".status.state"},
+    {"name": "Stage", "type": "string", "jsonPath": ".status.stage"},
+    {"name": "Progress", "type": "string", "jsonPath": ".status.progress.percent"},
+    {"name": "Loss", "type": "number", "jsonPath": ".status.progress.loss"},
     {"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"},
+    {"name": "Family", "type": "string", "jsonPath": ".spec.model.family", "priority": 1},
+    {"name": "Output", "type": "string", "jsonPath": ".spec.output", "priority": 1},
+    {"name": "Message", "type": "string", "jsonPath": ".status.message", "priority": 1},
 )
-"""What ``kubectl get mtj`` shows."""
+"""What ``kubectl get mtj`` shows, and with ``-o wide`` those of a priority too."""
 
 
 def custom_resource_definition() -> Schema:
@@ -89,18 +96,14 @@ def _root_schema() -> Schema:
             "kind": {"type": "string"},
             "metadata": {"type": "object"},
             "spec": _object(JobSpec),
-            "status": {
-                "type": "object",
-                "description": "What has become of the job, as the operator sees it.",
-                "x-kubernetes-preserve-unknown-fields": True,
-            },
+            "status": _object(JobStatus),
         },
         "x-kubernetes-validations": [NAME_RULE],
     }
 
 
 def _object(model: type[BaseModel]) -> Schema:
-    """The schema of a part of the spec, with defaults and rules."""
+    """The schema of a part of the spec, with defaults and rules, or of the status."""
     leaves = model.model_json_schema(by_alias=True)["properties"]
     properties: Schema = {}
     for attribute, info in model.model_fields.items():
@@ -111,15 +114,19 @@ def _object(model: type[BaseModel]) -> Schema:
         else:
             schema = _object(child)
             if is_list:
-                bounds = {key: value for key, value in leaves[name].items() if key in ("minItems", "maxItems")}
-                schema = {"type": "array", **bounds, "items": schema}
-        properties[name] = _described(schema, info) | _default(info)
+                schema = {"type": "array", "items": schema} | {
+                    key: value
+                    for key, value in leaves[name].items()
+                    if key in ("minItems", "maxItems") or "-list-" in key
+                }
+        default = _default(info) if issubclass(model, SpecModel) else {}
+        properties[name] = _described(schema, info) | default
     schema = {"type": "object", "description": inspect.getdoc(model)}
     required = [info.alias or attribute for attribute, info in model.model_fields.items() if info.is_required()]
     if required:
         schema["required"] = required
     schema["properties"] = properties
-    rules = model.RULES if issubclass(model, SpecModel) else ()
+    rules: tuple[Rule | Edit, ...] = (*model.RULES, *model.EDITS) if issubclass(model, SpecModel) else ()
     if rules:
         schema["x-kubernetes-validations"] = [
             {"rule": rule.cel, "message": rule.message} | ({"fieldPath": f".{rule.field}"} if rule.field else {})
@@ -136,34 +143,49 @@ def _leaf(schema: Schema) -> Schema:
         schema = {**schema, **only}
     leaf: Schema = {}
     for key, value in schema.items():
-        if key in ("anyOf", "title", "default", DERIVED):
+        if key in ("anyOf", "title", "default", "propertyNames", DERIVED):
             continue
         if key == "const":
             leaf["enum"] = [value]
         elif key in ("exclusiveMinimum", "exclusiveMaximum"):
             leaf[key.replace("exclusiveM", "m")] = value
             leaf[key] = True
-        elif key == "items":
+        elif key in ("items", "additionalProperties"):
             leaf[key] = _leaf(value)
+        elif key == "pattern" and value in FORMS:
+            leaf.setdefault("x-kubernetes-validations", []).append(_form(value, schema))
         else:
             leaf[key] = value
     return leaf
+
+
+def _form(pattern: str, schema: Schema) -> Schema:
+    """A pattern as a rule: of a pattern itself, the API server could only say that it was not matched."""
+    matches = f"self.matches(r'{pattern}')"
+    if "x-kubernetes-int-or-string" in schema:
+        matches = f"type(self) == int || {matches}"
+    return {"rule": matches, "message": f"this has the wrong form; {FORMS[pattern]}"}
 
 
 def _described(schema: Schema, info: FieldInfo) -> Schema:
     text = info.description or schema.get("description", "")
     if walk.is_derived(info):
         text = f"{text} Derived from the rest of the job where it is left out.".strip()
-    rest = {key: value for key, value in schema.items() if key != "description"}
-    kind = {"type": rest.pop("type")}
+    rest = {key: value for key, value in schema.items() if key not in ("type", "description")}
+    kind = {"type": schema["type"]} if "type" in schema else {}
     return kind | ({"description": text.replace("``", "`")} if text else {}) | rest
 
 
 def _default(info: FieldInfo) -> Schema:
-    """The fixed default. A group's is empty: the API server then fills in the defaults of what is in it."""
+    """The fixed default. A group's is empty: the API server then fills in the defaults of what is in it.
+
+    One with rules is written out, since the API server tries the rules on the default as it stands.
+    """
     if info.is_required() or walk.is_derived(info):
         return {}
     value = info.get_default(call_default_factory=True, validated_data={})
     if value is None:
         return {}
-    return {"default": {} if isinstance(value, BaseModel) else value}
+    if isinstance(value, SpecModel):
+        value = value.model_dump(by_alias=True, exclude_none=True) if value.RULES else {}
+    return {"default": value}

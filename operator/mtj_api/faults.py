@@ -11,6 +11,7 @@ from typing import Any
 from mtj_api.document import Document, Location, dotted
 from mtj_api.errors import JobError
 from mtj_api.nearest import field_at, fields_in, instead_of
+from mtj_api.spec import evaluation, kubernetes
 
 Sentence = Callable[[dict[str, Any], Any, Location], tuple[str, str]]
 """(pydantic's context, the value as written, its location) -> (what is wrong, what to write instead)."""
@@ -22,20 +23,37 @@ EXAMPLES: dict[str, str] = {
     "spec.dataset": "'dataset: {source: ./music}'",
     "metadata": "'metadata: {name: chorales}'",
     "metadata.name": "'name: chorales'",
+    "spec.scheduling.podTemplate.volumes[].secret": "the name of a Secret",
+    "spec.scheduling.podTemplate.volumes[].configMap": "the name of a ConfigMap",
+    "spec.scheduling.podTemplate.imagePullSecrets[]": "the name of a Secret",
 }
+"""What to write for a field, where its type alone does not say."""
 
-PATTERNS: dict[str, str] = {
-    "name": "write lower-case letters, digits and '-' between them, such as my-chorales",
-    "key": "write a tonic and maj or min, such as Cmaj or F#min",
-    "metre": "write beats and unit, such as 4/4 or 6/8",
+FORMS: dict[str, str] = {
+    evaluation.KEY: "write a tonic and maj or min, such as Cmaj or F#min",
+    evaluation.METRE: "write beats and unit, such as 4/4 or 6/8",
+    kubernetes.DNS_LABEL: "write lower-case letters, digits and '-' between them, such as my-chorales",
+    kubernetes.OBJECT_NAME: "write lower-case letters, digits, '-' and '.', such as s3-credentials",
+    kubernetes.QUANTITY: "write an amount as Kubernetes does, such as 4, 500m or 16Gi",
+    kubernetes.LABEL_VALUE: "write letters, digits, '-', '_' and '.', such as gpu-pool",
+    kubernetes.QUALIFIED_NAME: "write letters, digits, '-', '_' and '.', perhaps after a domain and '/', such as "
+    "example.com/pool",
+    kubernetes.EXTENDED_RESOURCE: "write a domain, '/' and a name, such as nvidia.com/gpu",
+    kubernetes.DATA_KEY: "write letters, digits, '-', '_' and '.', such as AWS_ACCESS_KEY_ID",
+    kubernetes.VARIABLE_NAME: "write letters, digits and '_', such as HF_HOME",
+    kubernetes.MOUNT_PATH: "write a whole path, such as /music",
+    kubernetes.IMAGE: "write the name of an image, such as registry.example.com/trainer:1.0",
 }
+"""What to write, by the pattern that is to be matched."""
 
 
 def explain_fault(error: Any, document: Document) -> JobError:
     """The sentence for one of pydantic's errors (``ValidationError.errors()``) about ``document``."""
     location: Location = tuple(error["loc"])
     kind, context = error["type"], error.get("ctx", {})
-    if kind == "invalid_key":
+    if location[-1:] == ("[key]",):
+        location = (*location[:-2], str(location[-2]))
+    elif kind == "invalid_key":
         location = (*location[:-1], str(location[-1]))
     if kind == "rule":
         about = (*location, *context["field"].split(".")) if context["field"] else location
@@ -68,8 +86,8 @@ def explain_nothing(document: Document) -> Iterator[JobError]:
 def _nothing(value: Any, location: Location, document: Document, *, deep: bool) -> Iterator[JobError]:
     if value is None:
         field = field_at(location)
-        if dotted(location) in EXAMPLES:
-            instead = f"write {EXAMPLES[dotted(location)]}"
+        if example := _example(location):
+            instead = f"write {example}"
         elif field is not None and field.model is not None and isinstance(location[-1], str):
             instead = f"write '{location[-1]}: {{}}' for its defaults, or remove it"
         else:
@@ -80,9 +98,12 @@ def _nothing(value: Any, location: Location, document: Document, *, deep: bool) 
         yield from _nothing(inner, (*location, key), document, deep=True)
 
 
+def _example(location: Location) -> str | None:
+    return EXAMPLES.get(re.sub(r"\[\d+\]", "[]", dotted(location)))
+
+
 def _missing(_context: dict[str, Any], _value: Any, location: Location) -> tuple[str, str]:
-    example = EXAMPLES.get(dotted(location))
-    return "this field is missing", f"add {example or location[-1]}"
+    return "this field is missing", f"add {_example(location) or location[-1]}"
 
 
 def _choice(context: dict[str, Any], value: Any, _location: Location) -> tuple[str, str]:
@@ -109,7 +130,7 @@ def _whole_number(_context: dict[str, Any], value: Any, location: Location) -> t
 def _text(_context: dict[str, Any], value: Any, location: Location) -> tuple[str, str]:
     if isinstance(value, int | float):
         return f"{_shown(value)} is not text", f"write it in quotes: '{_shown(value)}'"
-    return f"{_shown(value)} is not text", f"write {EXAMPLES.get(dotted(location), 'text')}"
+    return f"{_shown(value)} is not text", f"write {_example(location) or 'text'}"
 
 
 def _list(_context: dict[str, Any], value: Any, _location: Location) -> tuple[str, str]:
@@ -122,9 +143,17 @@ def _group(_context: dict[str, Any], value: Any, location: Location) -> tuple[st
     return f"{_shown(value)} is not a group of fields", f"write fields in it, such as {_or(names[:3])}"
 
 
-def _pattern(context: dict[str, Any], value: Any, location: Location) -> tuple[str, str]:
-    known = PATTERNS.get(str(location[-1]))
-    return f"{_shown(value)} has the wrong form", known or f"write text that matches {context['pattern']}"
+def _map(_context: dict[str, Any], value: Any, _location: Location) -> tuple[str, str]:
+    return f"{_shown(value)} is not a group of keys and values", "write {key: value}"
+
+
+def _pattern(context: dict[str, Any], value: Any, _location: Location) -> tuple[str, str]:
+    return f"{_shown(value)} has the wrong form", FORMS[context["pattern"]]
+
+
+def _many(context: dict[str, Any], value: Any, _location: Location) -> tuple[str, str]:
+    kind = "list" if isinstance(value, list) else "map"
+    return f"the {kind} has {len(value)} items", f"write at most {context['max_length']}"
 
 
 def _bound(adjective: str, words: str, key: str) -> Sentence:
@@ -149,7 +178,7 @@ _SENTENCES: dict[str, Sentence] = {
     "string_pattern_mismatch": _pattern,
     "string_too_short": lambda _c, _v, location: (
         "the text is empty",
-        f"write {EXAMPLES.get(dotted(location), 'one')}",
+        f"write {_example(location) or 'one'}",
     ),
     "string_too_long": lambda c, value, _l: (
         f"the text has {len(value)} characters",
@@ -157,7 +186,8 @@ _SENTENCES: dict[str, Sentence] = {
     ),
     "list_type": _list,
     "too_short": lambda c, _v, _l: ("the list is empty", f"write at least {c['min_length']} in it"),
-    "too_long": lambda c, _v, _l: (f"the list has {c['actual_length']} items", f"write at most {c['max_length']}"),
+    "too_long": _many,
+    "dict_type": _map,
     "model_type": _group,
     "greater_than_equal": _bound("too small", "at least", "ge"),
     "greater_than": _bound("too small", "more than", "gt"),

@@ -13,7 +13,7 @@ from pydantic import BaseModel
 from mtj_api import walk
 from mtj_api.contract import API_VERSION, KIND, SHORT_NAME
 from mtj_api.resolve import ResolvedValue, resolve
-from mtj_api.spec import MusicTrainingJob
+from mtj_api.spec import JobSpec, MusicTrainingJob, Scheduling, kubernetes
 
 _HEAD = f"""\
 # MusicTrainingJob
@@ -42,33 +42,65 @@ _SMALLEST = {
 Schema = Mapping[str, Any]
 
 
+_KINDS = {
+    kubernetes.DNS_LABEL: "name",
+    kubernetes.OBJECT_NAME: "name of an object",
+    kubernetes.QUANTITY: "amount",
+    kubernetes.LABEL_VALUE: "value of a label",
+    kubernetes.QUALIFIED_NAME: "key of a label",
+    kubernetes.EXTENDED_RESOURCE: "name of a resource",
+    kubernetes.DATA_KEY: "key",
+    kubernetes.VARIABLE_NAME: "name of a variable",
+    kubernetes.MOUNT_PATH: "whole path",
+    kubernetes.IMAGE: "image",
+}
+"""What a value is, by its pattern, where a reader of Kubernetes' own reference knows the form."""
+
+
 def reference() -> str:
     """The page, with a section for each part of the resource."""
     derived = {value.path: value for value in resolve(MusicTrainingJob.model_validate(_SMALLEST)).values}
-    sections: dict[tuple[str, ...], tuple[type[BaseModel], list[str]]] = {}
-    for field in walk.fields_of(MusicTrainingJob):
-        if field.path[0] == "spec" and len(field.path) > 1:
-            _, rows = sections.setdefault(field.path[:-1], (field.owner, []))
-            rows.append(_row(field, derived))
-    text = [_HEAD]
-    for path, (owner, rows) in sections.items():
+    sections: dict[type[BaseModel], list[tuple[str, ...]]] = {}
+    fields = [field for field in walk.fields_of(MusicTrainingJob) if field.path[0] == "spec" and len(field.path) > 1]
+    for field in fields:
+        paths = sections.setdefault(field.owner, [])
+        if field.path[:-1] not in paths:
+            paths.append(field.path[:-1])
+    text = [_HEAD, *_edits()]
+    for owner, (path, *others) in sections.items():
         text.append(f"\n## {_dotted(path)}\n")
         text.append(f"{_line(owner.__doc__)}\n")
+        if others:
+            text.append(f"The same fields are in {_and([f'`{_dotted(other)}`' for other in others])}.\n")
         text.append("| field | value | default | |\n| --- | --- | --- | --- |")
-        text.extend(rows)
+        text.extend(_row(field, sections, derived) for field in fields if field.path[:-1] == path)
         rules = [f"- {_sentence(rule.message)}" for rule in getattr(owner, "RULES", ())]
         text.extend(["", *rules] if rules else [])
     return "\n".join(text) + "\n"
 
 
-def _row(field: walk.SpecField, derived: Mapping[str, ResolvedValue]) -> str:
+def _edits() -> Iterator[str]:
+    """What may change in a job that is there."""
+    suspended = [edit.field for edit in Scheduling.EDITS]
+    names = [field.path[0] for field in walk.fields_of(Scheduling) if len(field.path) == 1]
+    yield "\n## Edits\n"
+    yield f"- Fixed once a job is created: {_and([edit.field for edit in JobSpec.EDITS])}."
+    yield f"- In `scheduling`, only while the job is suspended: {_and(suspended)}."
+    yield f"- In `scheduling`, at any time and without a restart: {_and([n for n in names if n not in suspended])}."
+
+
+def _row(
+    field: walk.SpecField,
+    sections: Mapping[type[BaseModel], list[tuple[str, ...]]],
+    derived: Mapping[str, ResolvedValue],
+) -> str:
     schema = field.owner.model_json_schema(by_alias=True)
     name = field.path[-1]
     value = _value(schema["properties"][name], schema)
     description = _line(field.info.description)
     if field.model is not None:
-        items = (*field.path, "[]") if value.startswith("list") else field.path
-        value = value.replace("object", f"[object](#{re.sub('[^a-z]', '', _dotted(items).lower())})")
+        section = _dotted(sections[field.model][0])
+        value = value.replace("object", f"[object](#{re.sub('[^a-z]', '', section.lower())})")
         description = description or _line(field.model.__doc__)
     cells = (f"`{name}`", value, _default(field, schema, derived), description)
     return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
@@ -99,6 +131,10 @@ def _value(schema: Schema, root: Schema) -> str:
     kind = schema.get("type", "object")
     if kind == "array":
         return f"list of: {_value(schema['items'], root)}"
+    if "additionalProperties" in schema and "properties" not in schema:
+        return f"map to: {_value(schema['additionalProperties'], root)}"
+    if schema.get("pattern") in _KINDS:
+        return _KINDS[schema["pattern"]]
     return ", ".join((kind, *_bounds(schema)))
 
 
@@ -127,6 +163,10 @@ def _shown(value: Any) -> str:
 
 def _dotted(path: tuple[str, ...]) -> str:
     return ".".join(path).replace(".[]", "[]")
+
+
+def _and(words: list[str]) -> str:
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
 
 
 def _line(text: str | None) -> str:

@@ -13,6 +13,7 @@ from support.jobs import text
 PLENTY = Survey(files=1000, audio_hours=100.0, midi_hours=100.0, estimated=False)
 LAPTOP = Machine(cores=8, memory=16 << 30, gpus=0, fast_bf16=True)
 SERVER = Machine(cores=64, memory=256 << 30, gpus=2, fast_bf16=True)
+VOLUME = {"name": "a", "mountPath": "/a", "persistentVolumeClaim": {"claimName": "a"}}
 FINETUNE = {"model": {"pretrained": "./m"}}
 
 CASES: dict[str, tuple[dict[str, Any], Survey | None, Machine | None, list[str]]] = {
@@ -124,6 +125,124 @@ CASES: dict[str, tuple[dict[str, Any], Survey | None, Machine | None, list[str]]
             "dataset.audio.channels has no effect: dataset.modalities has no audio",
             "dataset.midi.voices has no effect: only the grid has voices",
         ],
+    ),
+    "several machines on one": (
+        {"model": {}, "training": {"nodes": 2, "processesPerNode": 4}, "output": "s3://a/b"},
+        PLENTY,
+        LAPTOP,
+        [
+            (
+                "training.nodes is 2, which is for a cluster: mtj run trains on this machine alone, with 4 "
+                "processes and the same batch"
+            )
+        ],
+    ),
+    "more pods than workers": (
+        {"dataset": {"source": "s3://a/b", "workers": {"nodes": 3}}, "output": "s3://a/c"},
+        PLENTY,
+        LAPTOP,
+        ["dataset.workers.nodes is 3 and count 2, so some pods would only wait; write a count of 3 or more"],
+    ),
+    "workers over several pods": (
+        {"dataset": {"source": "s3://a/b", "workers": {"nodes": 3, "count": 30}}, "output": "s3://a/c"},
+        PLENTY,
+        LAPTOP,
+        [],
+    ),
+    "several pods and no common place": (
+        {"dataset": {"source": "m", "workers": {"nodes": 2}}},
+        PLENTY,
+        None,
+        ["output is a path, and pods share no folder; write s3://bucket/prefix, or mount a persistentVolumeClaim"],
+    ),
+    "several pods and a volume": (
+        {"dataset": {"source": "/a/m", "workers": {"nodes": 2}}, "output": "/a/out"}
+        | {"scheduling": {"podTemplate": {"volumes": [VOLUME]}}},
+        PLENTY,
+        None,
+        ["several pods work at a time, so the claims of scheduling.podTemplate.volumes have to be ReadWriteMany"],
+    ),
+    "one pod and a volume": (
+        {"output": "/a/out", "scheduling": {"podTemplate": {"volumes": [VOLUME]}}},
+        PLENTY,
+        None,
+        [],
+    ),
+    "GPUs that idle": (
+        {"model": {}, "scheduling": {"resources": {"train": {"gpus": 4}}}},
+        PLENTY,
+        None,
+        [
+            (
+                "scheduling.resources.train.gpus is 4 and training.processesPerNode 1, so GPUs would idle; write "
+                "processesPerNode: 4"
+            )
+        ],
+    ),
+    "fp16 on a cluster without GPUs": (
+        {"model": {}, "training": {"precision": "fp16"}, "scheduling": {"image": "trainer:1"}},
+        PLENTY,
+        None,
+        ["training.precision fp16 needs GPUs; ask for them by scheduling.resources.train.gpus, or write auto"],
+    ),
+    "DeepSpeed for one process": (
+        {"model": {}, "training": {"engine": "deepspeed"}, "scheduling": {"resources": {"train": {"gpus": 1}}}},
+        PLENTY,
+        None,
+        ["training.engine deepspeed has one process, among which nothing is divided; write torchrun, or more nodes"],
+    ),
+    "DeepSpeed for one process that offloads": (
+        {
+            "model": {},
+            "training": {"engine": "deepspeed", "deepspeed": {"offload": "optimizer"}},
+            "scheduling": {"resources": {"train": {"gpus": 1}}},
+        },
+        PLENTY,
+        None,
+        [],
+    ),
+    "DeepSpeed without GPUs": (
+        {"model": {}, "training": {"engine": "deepspeed", "nodes": 2}, "output": "s3://a/b"},
+        PLENTY,
+        None,
+        ["training.engine deepspeed is made for GPUs, and without them slower than torchrun"],
+    ),
+    "a pod too small for its processes": (
+        {
+            "model": {},
+            "training": {"processesPerNode": 2},
+            "scheduling": {"resources": {"train": {"memory": "1Gi"}}},
+        },
+        PLENTY,
+        None,
+        [
+            (
+                "each pod that trains needs about 1.7 GiB and is given 1Gi, at which it is killed; write "
+                "scheduling.resources.train.memory: 3Gi"
+            )
+        ],
+    ),
+    "a pod large enough": (
+        {
+            "model": {},
+            "training": {"processesPerNode": 2},
+            "scheduling": {"resources": {"train": {"memory": "2Gi"}}},
+        },
+        PLENTY,
+        None,
+        [],
+    ),
+    "settings of another engine": (
+        {"model": {}, "training": {"deepspeed": {"zeroStage": 3}}},
+        PLENTY,
+        LAPTOP,
+        ["training.deepspeed.zeroStage has no effect: training.engine is torchrun"],
+    ),
+    "settings of training that is not done": (
+        {"scheduling": {"resources": {"train": {"gpus": 1}}}},
+        PLENTY,
+        LAPTOP,
+        ["scheduling.resources.train.gpus has no effect: there is no model to train"],
     ),
     "velocities of the grid": (
         {"dataset": {"source": "m", "midi": {"tokenizer": "grid", "velocityBins": 2}}},

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from mtj_api.estimate import parameter_count, training_memory
+from mtj_api.estimate import divided_parts, offloaded_parts, parameter_count, training_memory
 from mtj_api.spec import Architecture, Training
 
 
@@ -43,6 +43,43 @@ def test_each_part_is_counted_once() -> None:
     assert estimate.total == (
         estimate.weights + estimate.gradients + estimate.optimizer + estimate.averaged_weights + estimate.activations
     )
+
+
+DIVIDED = {
+    0: {},
+    1: {"optimizer": 4},
+    2: {"optimizer": 4, "gradients": 4},
+    3: {"optimizer": 4, "gradients": 4, "weights": 4, "averaged_weights": 4},
+}
+"""By ZeRO's stage: what four processes hold a quarter of each."""
+
+
+@pytest.mark.parametrize(("stage", "parts"), DIVIDED.items())
+def test_zero_divides_what_all_processes_would_hold_alike(stage: int, parts: dict[str, int]) -> None:
+    whole = Training.model_validate({"batch": {"size": 64}})
+    zero = Training.model_validate({"batch": {"size": 64}, "engine": "deepspeed", "deepspeed": {"zeroStage": stage}})
+    for name in ("weights", "gradients", "optimizer", "averaged_weights", "activations"):
+        alone = getattr(training_memory(Architecture(), whole, 4), name)
+        assert getattr(training_memory(Architecture(), zero, 4), name) == alone // parts.get(name, 1)
+
+
+def test_torchrun_divides_nothing_whatever_deepspeed_would() -> None:
+    settings = Training.model_validate({"batch": {"size": 64}, "deepspeed": {"zeroStage": 3}})
+    assert divided_parts(settings) == frozenset()
+
+
+@pytest.mark.parametrize(
+    ("engine", "offload", "parts"),
+    [
+        ("deepspeed", "none", set()),
+        ("deepspeed", "optimizer", {"optimizer"}),
+        ("deepspeed", "all", {"optimizer", "weights"}),
+        ("torchrun", "all", set()),
+    ],
+)
+def test_what_is_offloaded_lies_in_the_machines_memory(engine: str, offload: str, parts: set[str]) -> None:
+    settings = Training.model_validate({"engine": engine, "deepspeed": {"zeroStage": 3, "offload": offload}})
+    assert offloaded_parts(settings) == parts
 
 
 def test_the_count_is_that_of_the_model_that_is_trained() -> None:

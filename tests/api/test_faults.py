@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import json
+import re
+
 import pytest
 
-from mtj_api import InvalidJob, JobError, parse_job
+from mtj_api import InvalidJob, JobError, MusicTrainingJob, parse_job, walk
+from mtj_api.document import dotted
+from mtj_api.faults import EXAMPLES, FORMS
+from mtj_api.nearest import SYNONYMS
 from support.jobs import SMALLEST, WITH_MODEL
 
 HEADER = "begin with 'apiVersion: training.discomusica.io/v1alpha1' and 'kind: MusicTrainingJob'"
@@ -69,7 +75,7 @@ FILES = {
     ),
     "a long name": (
         SMALLEST.replace("{name: chorales}", f"{{name: {'a' * 60}}}"),
-        "job.yaml:3: metadata.name: the text has 60 characters; write at most 52",
+        "job.yaml:3: metadata.name: the text has 60 characters; write at most 45",
     ),
     "a number for a name": (
         SMALLEST.replace("{name: chorales}", "{name: 2024}"),
@@ -231,8 +237,8 @@ PARTS = {
     "a batch that cannot be shared": (
         WITH_MODEL + "  training: {batch: {size: 5}, processesPerNode: 2}",
         (
-            "job.yaml:8: spec.training.batch.size: the size must be a multiple of accumulation times processesPerNode, "
-            "so that every pass of every process has the same number of sequences"
+            "job.yaml:8: spec.training.batch.size: the size must be a multiple of accumulation times nodes times "
+            "processesPerNode, so that every pass of every process has the same number of sequences"
         ),
     ),
     "a warm-up without end": (
@@ -283,7 +289,7 @@ PARTS = {
         SMALLEST + "  colour: blue",
         (
             "job.yaml:7: spec.colour: there is no such field; "
-            "the fields here are dataset, model, training, checkpoint, evaluation, monitoring, output"
+            "the fields here are dataset, model, training, checkpoint, evaluation, monitoring, scheduling, output"
         ),
     ),
     "a field that is misspelt": (
@@ -328,6 +334,107 @@ PARTS = {
     "a word for a rate": (
         WITH_MODEL + "  training: {optimizer: {beta1: high}}",
         'job.yaml:8: spec.training.optimizer.beta1: "high" is not a number; write a number, such as 0.9',
+    ),
+    "offload without a division": (
+        WITH_MODEL + "  training: {engine: deepspeed, deepspeed: {offload: all}}",
+        (
+            "job.yaml:8: spec.training.deepspeed.offload: offload: all moves the weights, which only zeroStage 3 "
+            "divides; write zeroStage: 3, or offload: optimizer"
+        ),
+    ),
+    "the settings of DeepSpeed's own file": (
+        WITH_MODEL + "  training: {zeroOptimization: {stage: 2}}",
+        (
+            "job.yaml:8: spec.training.zeroOptimization: there is no such field; "
+            "did you mean spec.training.deepspeed.zeroStage?"
+        ),
+    ),
+    "more processes than GPUs": (
+        WITH_MODEL + "  training: {processesPerNode: 4}\n  scheduling: {resources: {train: {gpus: 2}}}",
+        (
+            "job.yaml:8: spec.training.processesPerNode: each training process needs a GPU of its own; "
+            "write at most as many as scheduling.resources.train.gpus"
+        ),
+    ),
+    "memory in the spelling of shops": (
+        SMALLEST + "  scheduling: {resources: {train: {memory: 16GB}}}",
+        (
+            'job.yaml:7: spec.scheduling.resources.train.memory: "16GB" has the wrong form; '
+            "write an amount as Kubernetes does, such as 4, 500m or 16Gi"
+        ),
+    ),
+    "half a core as a number": (
+        SMALLEST + "  scheduling: {resources: {train: {cpu: 0.5}}}",
+        "job.yaml:7: spec.scheduling.resources.train.cpu: 0.5 is not text; write it in quotes: '0.5'",
+    ),
+    "resources as a pod has them": (
+        SMALLEST + "  scheduling: {resources: {limits: {memory: 16Gi}}}",
+        (
+            "job.yaml:7: spec.scheduling.resources.limits: there is no such field; "
+            "did you mean spec.scheduling.resources.train?"
+        ),
+    ),
+    "GPUs one level too high": (
+        SMALLEST + "  scheduling: {gpus: 2}",
+        (
+            "job.yaml:7: spec.scheduling.gpus: there is no such field; "
+            "did you mean spec.scheduling.resources.train.gpus?"
+        ),
+    ),
+    "a device without a domain": (
+        SMALLEST + "  scheduling: {gpuResource: gpu}",
+        (
+            'job.yaml:7: spec.scheduling.gpuResource: "gpu" has the wrong form; '
+            "write a domain, '/' and a name, such as nvidia.com/gpu"
+        ),
+    ),
+    "a truth for a label": (
+        SMALLEST + "  scheduling:\n    nodeSelector:\n      gpu: true",
+        "job.yaml:9: spec.scheduling.nodeSelector.gpu: true is not text; write it in quotes: 'true'",
+    ),
+    "a number for the key of a label": (
+        SMALLEST + "  scheduling: {nodeSelector: {1: a}}",
+        "job.yaml:7: spec.scheduling.nodeSelector.1: 1 is not text; write it in quotes: '1'",
+    ),
+    "a key of a label that is none": (
+        SMALLEST + "  scheduling: {nodeSelector: {gpu pool: a}}",
+        (
+            "job.yaml:7: spec.scheduling.nodeSelector: a key has the wrong form; write letters, digits, '-', '_' and "
+            "'.', perhaps after a domain and '/', such as example.com/pool"
+        ),
+    ),
+    "a list for a map": (
+        SMALLEST + "  scheduling: {nodeSelector: [gpu]}",
+        ('job.yaml:7: spec.scheduling.nodeSelector: ["gpu"] is not a group of keys and values; write {key: value}'),
+    ),
+    "too many in a map": (
+        SMALLEST + f"  scheduling: {{nodeSelector: {{{', '.join(f'a{n}: b' for n in range(33))}}}}}",
+        "job.yaml:7: spec.scheduling.nodeSelector: the map has 33 items; write at most 32",
+    ),
+    "a secret in plain text and by reference": (
+        SMALLEST + "  scheduling:\n    podTemplate:\n      env:\n        - {name: KEY, value: a, valueFrom: {}}",
+        ("job.yaml:10: spec.scheduling.podTemplate.env[0].valueFrom: give either secretKeyRef or configMapKeyRef"),
+    ),
+    "a volume as a pod has it": (
+        SMALLEST
+        + "  scheduling: {podTemplate: {volumes: [{name: keys, mountPath: /keys, secret: {secretName: keys}}]}}",
+        (
+            'job.yaml:7: spec.scheduling.podTemplate.volumes[0].secret: {"secretName": "keys"} is not text; '
+            "write the name of a Secret"
+        ),
+    ),
+    "a volume over the pod's own folders": (
+        SMALLEST + "  scheduling: {podTemplate: {volumes: [{name: a, mountPath: /tmp/a, secret: a}]}}",
+        (
+            "job.yaml:7: spec.scheduling.podTemplate.volumes[0].mountPath: this folder is the pod's own; "
+            "write another, such as /music"
+        ),
+    ),
+    "two volumes of one name": (
+        SMALLEST
+        + "  scheduling: {podTemplate: {volumes: "
+        + "[{name: a, mountPath: /a, secret: a}, {name: a, mountPath: /b, secret: b}]}}",
+        "job.yaml:7: spec.scheduling.podTemplate.volumes: a is there twice; keep one",
     ),
 }
 
@@ -387,3 +494,14 @@ def test_every_fault_of_a_job_is_told_at_once() -> None:
         ),
         "job.yaml:8: spec.training.steps: 0 is too small; write at least 1",
     ]
+
+
+def test_every_pattern_has_words_for_what_it_wants() -> None:
+    patterns = set(re.findall(r'"pattern": "([^"]*)"', json.dumps(MusicTrainingJob.model_json_schema())))
+    assert {json.loads(f'"{pattern}"') for pattern in patterns} == set(FORMS)
+
+
+@pytest.mark.parametrize("field", sorted({*SYNONYMS.values(), *EXAMPLES}))
+def test_every_field_that_a_sentence_names_is_there(field: str) -> None:
+    known = {dotted(found.path).replace(".[]", "[]") for found in walk.fields_of(MusicTrainingJob)}
+    assert field.removesuffix("[]") in known

@@ -19,7 +19,8 @@ from mtj_api.spec.evaluation import CompositionRequest, Evaluation, Sampling
 from mtj_api.spec.job import JobSpec, Metadata, MusicTrainingJob
 from mtj_api.spec.model import Architecture, Model
 from mtj_api.spec.monitoring import Monitoring
-from mtj_api.spec.training import Batch, Optimizer, Regularization, Schedule, Training
+from mtj_api.spec.scheduling import PodResources, PodTemplate, Retries, Scheduling, StageResources, Toleration, Volume
+from mtj_api.spec.training import Batch, DeepSpeed, Optimizer, Regularization, Schedule, Training
 
 __all__ = [
     "Architecture",
@@ -29,6 +30,7 @@ __all__ = [
     "Checkpoint",
     "CompositionRequest",
     "Dataset",
+    "DeepSpeed",
     "Evaluation",
     "JobSpec",
     "Metadata",
@@ -37,12 +39,19 @@ __all__ = [
     "Monitoring",
     "MusicTrainingJob",
     "Optimizer",
+    "PodResources",
+    "PodTemplate",
     "Regularization",
+    "Retries",
     "Sampling",
     "Schedule",
+    "Scheduling",
     "Segmentation",
     "SpecModel",
     "Split",
+    "StageResources",
+    "Toleration",
     "Training",
+    "Volume",
     "Workers",
 ]

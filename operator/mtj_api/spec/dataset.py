@@ -123,7 +123,9 @@ class Workers(SpecModel):
     """Ray workers that prepare files in parallel."""
 
     count: int = Field(default=2, ge=1, le=1024)
-    """Files prepared at a time."""
+    """Files prepared at a time, over all machines."""
+    nodes: int = Field(default=1, ge=1, le=256)
+    """Machines that prepare together, a pod each on a cluster; one machine prepares alone whatever this says."""
 
 
 class Dataset(SpecModel):

@@ -8,8 +8,11 @@ from pydantic import Field, StringConstraints
 
 from mtj_api.spec.base import Distinct, SpecModel, derived
 
-Key = Annotated[str, StringConstraints(pattern=r"^[A-G][#b]?(maj|min)$")]
-Metre = Annotated[str, StringConstraints(pattern=r"^[1-9][0-9]?/(1|2|4|8|16)$")]
+KEY = r"^[A-G][#b]?(maj|min)$"
+METRE = r"^[1-9][0-9]?/(1|2|4|8|16)$"
+
+Key = Annotated[str, StringConstraints(max_length=16, pattern=KEY)]
+Metre = Annotated[str, StringConstraints(max_length=16, pattern=METRE)]
 Instrument = Annotated[int, Field(ge=0, le=128)]
 
 

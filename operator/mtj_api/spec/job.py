@@ -7,18 +7,20 @@ from typing import Annotated, Any, ClassVar, Literal, get_args
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from mtj_api.contract import API_VERSION, KIND
-from mtj_api.spec.base import Rule, SpecModel, Url
+from mtj_api.spec.base import Edit, Rule, SpecModel, Url, unchanged
 from mtj_api.spec.checkpoint import Checkpoint
 from mtj_api.spec.dataset import Dataset
 from mtj_api.spec.evaluation import Evaluation
+from mtj_api.spec.kubernetes import DNS_LABEL
 from mtj_api.spec.model import Condition, Model
 from mtj_api.spec.monitoring import Monitoring
+from mtj_api.spec.scheduling import Scheduling
 from mtj_api.spec.training import Training
 
-NAME_PATTERN = "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
-NAME_LENGTH = 52
+NAME_PATTERN = DNS_LABEL
+NAME_LENGTH = 45
 Name = Annotated[str, StringConstraints(pattern=NAME_PATTERN, max_length=NAME_LENGTH)]
-"""A DNS label, short enough for the names of a job's pods."""
+"""A DNS label, which leaves room for ``-evaluate-999-1023`` in the host names of a job's pods, of 63 characters."""
 
 
 class Metadata(BaseModel):
@@ -40,6 +42,11 @@ def _requests_fit(spec: JobSpec) -> bool:
         return True
     hidden = set(get_args(Condition)) - set(spec.model.conditioning)
     return all(getattr(request, name) is None for request in spec.evaluation.requests for name in hidden)
+
+
+def _processes_fit(spec: JobSpec) -> bool:
+    gpus = spec.scheduling.resources.train.gpus
+    return spec.training is None or gpus == 0 or spec.training.processes_per_node <= gpus
 
 
 class JobSpec(SpecModel):
@@ -74,6 +81,22 @@ class JobSpec(SpecModel):
             "a request asks for something that is not in model.conditioning; add it there or leave it out here",
             "evaluation.requests",
         ),
+        Rule(
+            "!has(self.training) || self.scheduling.resources.train.gpus == 0 || "
+            "self.training.processesPerNode <= self.scheduling.resources.train.gpus",
+            _processes_fit,
+            "each training process needs a GPU of its own; write at most as many as scheduling.resources.train.gpus",
+            "training.processesPerNode",
+        ),
+    )
+    EDITS: ClassVar[tuple[Edit, ...]] = tuple(
+        Edit(
+            unchanged(part),
+            f"{part} is fixed once a job is created, since what is done so far was done with it; apply it as a job of "
+            "another name, or delete this one first: its output and checkpoints stay",
+            part,
+        )
+        for part in ("dataset", "model", "training", "checkpoint", "evaluation", "monitoring", "output")
     )
 
     dataset: Dataset
@@ -83,6 +106,7 @@ class JobSpec(SpecModel):
     checkpoint: Checkpoint = Field(default_factory=Checkpoint)
     evaluation: Evaluation = Field(default_factory=Evaluation)
     monitoring: Monitoring = Field(default_factory=Monitoring)
+    scheduling: Scheduling = Field(default_factory=Scheduling)
     output: Url
     """Where the model, the report and the figures go."""
 

@@ -53,15 +53,44 @@ class Regularization(SpecModel):
     """Decay of the exponential moving average of the weights that is evaluated and published; 0 is none."""
 
 
+class DeepSpeed(SpecModel):
+    """How DeepSpeed divides what training holds in memory (Rajbhandari et al. 2020, arXiv 1910.02054)."""
+
+    RULES: ClassVar[tuple[Rule, ...]] = (
+        Rule(
+            "self.offload != 'all' || self.zeroStage == 3",
+            lambda d: d.offload != "all" or d.zero_stage == 3,
+            "offload: all moves the weights, which only zeroStage 3 divides; write zeroStage: 3, or offload: optimizer",
+            "offload",
+        ),
+        Rule(
+            "self.offload != 'optimizer' || self.zeroStage > 0",
+            lambda d: d.offload != "optimizer" or d.zero_stage > 0,
+            "offload needs an optimizer state that is divided; write zeroStage: 1 or more, or offload: none",
+            "offload",
+        ),
+    )
+
+    zero_stage: int = Field(default=2, ge=0, le=3)
+    """What is divided among the processes: 0 nothing, 1 optimizer state, 2 gradients too, 3 weights too."""
+    offload: Literal["none", "optimizer", "all"] = "none"
+    """What lies in the machine's memory instead of the GPU's: ``all`` is the weights too, and needs stage 3."""
+    launcher: Literal["torchrun", "deepspeed"] = "torchrun"
+    """What starts the processes."""
+
+
 class Training(SpecModel):
     """How the model is trained."""
 
     RULES: ClassVar[tuple[Rule, ...]] = (
         Rule(
-            "!has(self.batch.size) || self.batch.size % (self.batch.accumulation * self.processesPerNode) == 0",
-            lambda t: t.batch.size is None or t.batch.size % (t.batch.accumulation * t.processes_per_node) == 0,
-            "the size must be a multiple of accumulation times processesPerNode, so that every pass of every "
-            "process has the same number of sequences",
+            "!has(self.batch.size) || "
+            "self.batch.size % (self.batch.accumulation * self.nodes * self.processesPerNode) == 0",
+            lambda t: (
+                t.batch.size is None or t.batch.size % (t.batch.accumulation * t.nodes * t.processes_per_node) == 0
+            ),
+            "the size must be a multiple of accumulation times nodes times processesPerNode, so that every pass of "
+            "every process has the same number of sequences",
             "batch.size",
         ),
         Rule(
@@ -74,6 +103,11 @@ class Training(SpecModel):
 
     strategy: Literal["full", "finetune"] = derived()
     """``full`` trains from scratch, ``finetune`` goes on from ``model.pretrained``."""
+    engine: Literal["torchrun", "deepspeed"] = "torchrun"
+    """``torchrun`` trains with DistributedDataParallel, ``deepspeed`` with ZeRO."""
+    deepspeed: DeepSpeed = Field(default_factory=DeepSpeed)
+    nodes: int = Field(default=1, ge=1, le=1024)
+    """Machines that train together, a pod each on a cluster; one machine trains alone whatever this says."""
     processes_per_node: int = Field(default=1, ge=1, le=64)
     """Training processes on a machine: one a GPU, or a few on CPU."""
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
