@@ -1,4 +1,4 @@
-"""Where a job reads and writes: relative paths start at the working directory, and nothing is written to the source."""
+"""Where a job reads and writes: on one machine from the working directory, on a cluster where pods can keep it."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from mtj_api import JobError, parse_job, walk
+from mtj_api import JobError, MusicTrainingJob, parse_job, walk
 from mtj_api.spec import JobSpec
-from mtj_operator.plan import absolute
+from mtj_operator.plan import absolute, on_cluster
 from mtj_operator.plan.places import PLACES, local_path
 from support.jobs import text
 
@@ -104,3 +104,98 @@ def test_places_beside_each_other_are_fine(spec: dict[str, Any]) -> None:
 @pytest.mark.parametrize(("url", "path"), [("/a", "/a"), ("file:///a%20b", "/a b"), ("s3://a/b", None)])
 def test_only_a_place_on_this_machine_has_a_path(url: str, path: str | None) -> None:
     assert local_path(url) == path
+
+
+CLAIM = {"name": "music", "mountPath": "/music", "persistentVolumeClaim": {"claimName": "music"}}
+READ_ONLY = {"name": "raw", "mountPath": "/music/raw", "persistentVolumeClaim": {"claimName": "r", "readOnly": True}}
+SECRET = {"name": "keys", "mountPath": "/music/keys", "secret": "keys"}
+
+
+def cluster_job(**spec: Any) -> MusicTrainingJob:
+    """A job for a cluster that mounts these three volumes, with these parts of the spec besides."""
+    volumes = {"podTemplate": {"volumes": [CLAIM, READ_ONLY, SECRET]}}
+    return parse_job(
+        text(**{"dataset": {"source": "s3://a/raw"}, "output": "s3://a/out", **spec}, scheduling=volumes)
+    ).job
+
+
+@pytest.mark.parametrize(
+    ("written", "found"),
+    [
+        ("s3://bucket/music/", "s3://bucket/music"),
+        ("/music", "/music"),
+        ("/music/./a/", "/music/a"),
+        ("file:///music/a%20b", "/music/a b"),
+        ("/music/raw", "/music/raw"),
+        ("/music/rawer", "/music/rawer"),
+    ],
+)
+def test_a_place_of_a_cluster_is_on_s3_or_on_a_claim(written: str, found: str) -> None:
+    assert on_cluster(cluster_job(dataset={"source": written})).spec.dataset.source == found
+
+
+@pytest.mark.parametrize(
+    ("spec", "sentence"),
+    [
+        (
+            {"dataset": {"source": "./music"}},
+            (
+                "spec.dataset.source: ./music is relative to a working directory, which pods do not share; write "
+                "s3://bucket/prefix, or a path on a persistentVolumeClaim of scheduling.podTemplate.volumes"
+            ),
+        ),
+        (
+            {"output": "~/out"},
+            (
+                "spec.output: ~/out is relative to a working directory, which pods do not share; write "
+                "s3://bucket/prefix, or a path on a persistentVolumeClaim of scheduling.podTemplate.volumes"
+            ),
+        ),
+        (
+            {"model": {"pretrained": "/models/a"}},
+            (
+                "spec.model.pretrained: /models/a lies on no volume that outlives a pod; write s3://bucket/prefix, or "
+                "mount a persistentVolumeClaim there by scheduling.podTemplate.volumes"
+            ),
+        ),
+        (
+            {"output": "/music/keys/out"},
+            (
+                "spec.output: /music/keys/out lies on no volume that outlives a pod; write s3://bucket/prefix, or "
+                "mount a persistentVolumeClaim there by scheduling.podTemplate.volumes"
+            ),
+        ),
+        (
+            {"output": "/music/../out"},
+            (
+                "spec.output: /music/../out lies on no volume that outlives a pod; write s3://bucket/prefix, or "
+                "mount a persistentVolumeClaim there by scheduling.podTemplate.volumes"
+            ),
+        ),
+        (
+            {"checkpoint": {"url": "/music/raw/c"}},
+            (
+                "spec.checkpoint.url: /music/raw/c lies on the volume raw, which is mounted to be read only; "
+                "name another place, or leave readOnly out of the volume"
+            ),
+        ),
+        (
+            {"dataset": {"source": "/music/a"}, "output": "/music/a/out"},
+            (
+                "spec.output: /music/a/out lies in dataset.source, so the next run would take what is written there "
+                "for music; name a place outside of the source"
+            ),
+        ),
+    ],
+)
+def test_a_place_that_no_pod_can_keep_is_refused(spec: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(JobError) as refused:
+        on_cluster(cluster_job(**spec))
+    assert str(refused.value) == sentence
+
+
+def test_a_collection_needs_no_source_on_a_cluster() -> None:
+    job = cluster_job(dataset={"importer": "bach-chorales"}, output="s3://a/out/")
+    spec = on_cluster(job).spec
+    assert (spec.dataset.source, spec.dataset.cache, spec.output) == (None, "s3://a/out/data", "s3://a/out")
+    assert job.spec.output == "s3://a/out/"

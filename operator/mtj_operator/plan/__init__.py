@@ -4,7 +4,7 @@ Invariant: imports ``mtj_api`` and pure parts of the standard library alone. Wha
 handed in, so that the same plan serves processes on this machine and pods on a cluster.
 """
 
-from mtj_operator.plan.places import absolute
-from mtj_operator.plan.stages import STAGES, Plan, Resources, Site, Stage, plan
+from mtj_operator.plan.places import absolute, on_cluster
+from mtj_operator.plan.stages import STAGES, Gang, Plan, Resources, Site, Stage, plan
 
-__all__ = ["STAGES", "Plan", "Resources", "Site", "Stage", "absolute", "plan"]
+__all__ = ["STAGES", "Gang", "Plan", "Resources", "Site", "Stage", "absolute", "on_cluster", "plan"]

@@ -1,20 +1,20 @@
-"""The places that a job names: relative paths made absolute, and places that would get in each other's way."""
+"""The places that a job names: made absolute, refused where no pod could keep them or one would spoil another."""
 
 from __future__ import annotations
 
 import posixpath
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from mtj_api import JobError, MusicTrainingJob
+from mtj_api.spec import Volume
 
-PLACES: tuple[tuple[str, ...], ...] = (
-    ("dataset", "source"),
-    ("dataset", "cache"),
-    ("model", "pretrained"),
-    ("checkpoint", "url"),
-    ("output",),
-)
-"""Attributes below ``spec`` that hold the URL or path of a place."""
+READ: tuple[tuple[str, ...], ...] = (("dataset", "source"), ("model", "pretrained"))
+WRITTEN: tuple[tuple[str, ...], ...] = (("output",), ("dataset", "cache"), ("checkpoint", "url"))
+PLACES = READ + WRITTEN
+"""Attributes below ``spec`` that hold the URL or path of a place, those last that follow from another."""
 
 
 def absolute(job: MusicTrainingJob, directory: str, home: str) -> MusicTrainingJob:
@@ -30,12 +30,24 @@ def absolute(job: MusicTrainingJob, directory: str, home: str) -> MusicTrainingJ
     """
     moved = job.model_copy(deep=True)
     for path in PLACES:
-        owner = moved.spec
-        for name in path[:-1]:
-            owner = getattr(owner, name)
-        place = None if owner is None else getattr(owner, path[-1])
-        if place is not None:
-            setattr(owner, path[-1], _absolute(place, directory, home))
+        _replace(moved, path, lambda place: _absolute(place, directory, home))
+    _keep_out_of_source(moved)
+    return moved
+
+
+def on_cluster(job: MusicTrainingJob) -> MusicTrainingJob:
+    """The job with each place as an ``s3://`` URL or an absolute path on a volume that outlives its pods.
+
+    Args:
+        job: a resolved job; it is left as it is.
+
+    Raises:
+        JobError: a place would vanish with the pod that wrote it, cannot be written, or lies in the source.
+    """
+    moved = job.model_copy(deep=True)
+    volumes = job.spec.scheduling.pod_template.volumes
+    for path in PLACES:
+        _replace(moved, path, partial(_kept, path=path, volumes=volumes))
     _keep_out_of_source(moved)
     return moved
 
@@ -47,6 +59,21 @@ def local_path(url: str) -> str | None:
     return None if "://" in url else url
 
 
+def volume_of(path: str, volumes: Sequence[Volume]) -> Volume | None:
+    """Which of a pod's volumes an absolute path lies on; ``None`` for none."""
+    around = [volume for volume in volumes if _lies_in(path, volume.mount_path)]
+    return max(around, key=lambda volume: len(volume.mount_path), default=None)
+
+
+def _replace(job: MusicTrainingJob, path: tuple[str, ...], change: Callable[[str], str]) -> None:
+    owner: Any = job.spec
+    for name in path[:-1]:
+        owner = getattr(owner, name)
+    place = None if owner is None else getattr(owner, path[-1])
+    if place is not None:
+        setattr(owner, path[-1], change(place))
+
+
 def _absolute(url: str, directory: str, home: str) -> str:
     path = local_path(url)
     if path is None:
@@ -54,6 +81,39 @@ def _absolute(url: str, directory: str, home: str) -> str:
     if path == "~" or path.startswith("~/"):
         path = home + path[1:]
     return posixpath.normpath(posixpath.join(directory, path))
+
+
+def _kept(url: str, path: tuple[str, ...], volumes: Sequence[Volume]) -> str:
+    """The place as every pod of the job has it."""
+    local, where = local_path(url), ".".join(("spec", *path))
+    if local is None:
+        return url.rstrip("/")
+    if not local.startswith("/"):
+        raise JobError(
+            f"{url} is relative to a working directory, which pods do not share",
+            where=where,
+            instead="write s3://bucket/prefix, or a path on a persistentVolumeClaim of scheduling.podTemplate.volumes",
+        )
+    found = posixpath.normpath(local)
+    under = volume_of(found, volumes)
+    if under is None or under.persistent_volume_claim is None:
+        raise JobError(
+            f"{url} lies on no volume that outlives a pod",
+            where=where,
+            instead="write s3://bucket/prefix, or mount a persistentVolumeClaim there by "
+            "scheduling.podTemplate.volumes",
+        )
+    if under.persistent_volume_claim.read_only and path in WRITTEN:
+        raise JobError(
+            f"{url} lies on the volume {under.name}, which is mounted to be read only",
+            where=where,
+            instead="name another place, or leave readOnly out of the volume",
+        )
+    return found
+
+
+def _lies_in(path: str, folder: str) -> bool:
+    return f"{path}/".startswith(f"{posixpath.normpath(folder).rstrip('/')}/")
 
 
 def _keep_out_of_source(job: MusicTrainingJob) -> None:

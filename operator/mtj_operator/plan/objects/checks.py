@@ -1,0 +1,112 @@
+"""What a job may not ask of its pods, beyond what the API itself refuses: each with a sentence.
+
+Invariant: a job that passes makes objects that the API server takes and that keep the operator's own parts whole. The
+checks run before the first stage, so that no job prepares data for hours to fail for its name.
+"""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Iterator
+from math import ceil
+
+from mtj_api import JobError, MusicTrainingJob
+from mtj_api.contract import RENDEZVOUS_PORT
+from mtj_api.spec import PodTemplate, StageResources
+from mtj_api.spec.kubernetes import amount
+from mtj_operator.plan.objects.environment import OWN
+from mtj_operator.plan.objects.volumes import MOUNTS
+from mtj_operator.plan.stages import Plan
+
+TEMPLATE = "spec.scheduling.podTemplate"
+
+OTHERS_DOMAINS = ("batch.kubernetes.io/", "kueue.x-k8s.io/", "training.discomusica.io/")
+OTHERS_LABELS = ("controller-uid", "job-name")
+"""Labels and annotations by which Kubernetes, Kueue and the operator know pods."""
+
+
+def check(job: MusicTrainingJob, plan: Plan) -> None:
+    """Whether a cluster can run the job.
+
+    Args:
+        job: a resolved job.
+        plan: its stages on a cluster.
+
+    Raises:
+        JobError: it cannot; the first reason.
+    """
+    for error in _errors(job, plan):
+        raise error
+
+
+def _errors(job: MusicTrainingJob, plan: Plan) -> Iterator[JobError]:
+    yield from _name(job, plan)
+    yield from _ports(plan)
+    yield from _memory(job.spec.scheduling.resources)
+    yield from _template(job.spec.scheduling.pod_template)
+
+
+def _name(job: MusicTrainingJob, plan: Plan) -> Iterator[JobError]:
+    name = job.metadata.name
+    if name[0].isdecimal() and any(stage.nodes > 1 for stage in plan.stages):
+        yield JobError(
+            f"{name} begins with a digit, which the Service that several pods find each other by may not",
+            where="metadata.name",
+            instead=f"write a name that begins with a letter, such as mtj-{name}",
+        )
+
+
+def _ports(plan: Plan) -> Iterator[JobError]:
+    for stage in plan.stages:
+        if stage.nodes > 1 and RENDEZVOUS_PORT in stage.metrics_ports:
+            yield JobError(
+                f"the port {RENDEZVOUS_PORT}, where training processes of several nodes meet, would also serve metrics",
+                where="spec.monitoring.metricsPort",
+                instead="write another, such as 9640",
+            )
+
+
+def _memory(resources: StageResources) -> Iterator[JobError]:
+    for stage in StageResources.model_fields:
+        memory = getattr(resources, stage).memory
+        if memory is not None and amount(memory).denominator != 1:
+            meant = memory[:-1] if memory.endswith("m") else ceil(amount(memory) / 2**20)
+            yield JobError(
+                f"{memory} is no whole number of bytes",
+                where=f"spec.scheduling.resources.{stage}.memory",
+                instead=f"write {meant}Mi",
+            )
+
+
+def _template(template: PodTemplate) -> Iterator[JobError]:
+    for field, keys in (("labels", template.labels), ("annotations", template.annotations)):
+        for key in keys:
+            if key in OTHERS_LABELS or key.startswith(OTHERS_DOMAINS):
+                yield JobError(
+                    f"{key} is how Kubernetes, Kueue or the operator itself knows a pod",
+                    where=f"{TEMPLATE}.{field}",
+                    instead="leave it out",
+                )
+    for variable in template.env:
+        if variable.name in OWN:
+            yield JobError(
+                f"the variable {variable.name} is the operator's own", where=f"{TEMPLATE}.env", instead="leave it out"
+            )
+    for volume in template.volumes:
+        if volume.name in MOUNTS:
+            yield JobError(
+                f"the volume {volume.name} is the operator's own",
+                where=f"{TEMPLATE}.volumes",
+                instead="give yours another name",
+            )
+        if volume.mount_path != posixpath.normpath(volume.mount_path) or _hides(volume.mount_path):
+            yield JobError(
+                f"{volume.mount_path} is no folder for a volume",
+                where=f"{TEMPLATE}.volumes",
+                instead="write one that a pod has no use for itself, such as /music",
+            )
+
+
+def _hides(path: str) -> bool:
+    """Whether a volume there would hide a folder that the pod needs."""
+    return any(f"{own}/".startswith(f"{path}/") for own in MOUNTS.values())

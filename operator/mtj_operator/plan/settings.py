@@ -1,0 +1,23 @@
+"""What whoever runs the operator has decided for all jobs of a cluster, and what the cluster can do."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class ClusterSettings:
+    """Facts of one cluster that go into the objects of every job.
+
+    Attributes:
+        trainer_image: the image of a job's pods where the job names none.
+        storage_secret: a Secret in the job's namespace with the environment that S3 needs, where the job names none;
+            empty for none.
+        python: the interpreter in the image that has ``mtj_trainer``.
+        gangs: whether the API server serves ``scheduling.k8s.io/v1alpha1``, so that it starts a gang whole or not.
+    """
+
+    trainer_image: str
+    storage_secret: str = ""
+    python: str = "python3"
+    gangs: bool = False

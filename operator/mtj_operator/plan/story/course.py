@@ -1,0 +1,184 @@
+"""The course of one stage: its attempts one after the other, as a state machine over its row of the status.
+
+A row points at an attempt, which is *under way* (``Pending``, ``Running``) or *over* (all other states; also attempt 0,
+before the first). Invariants:
+
+- An attempt that is over stays so, and what it counted is counted once: the row says so before its Job is deleted.
+- The next attempt has the next number. Its Job is made only when nothing of any other can still write.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from mtj_api.spec import Scheduling
+from mtj_api.status import JobState, StageStatus
+from mtj_operator.plan.objects import names
+from mtj_operator.plan.observed import JobSnapshot, PodSnapshot
+from mtj_operator.plan.story.clock import rfc3339, seconds_of
+from mtj_operator.plan.story.decision import StoryEvent
+from mtj_operator.plan.story.retrying import after
+from mtj_operator.plan.story.seen import Seen, has_ended
+from mtj_operator.plan.story.telling import attempt_ended
+from mtj_operator.plan.story.verdict import End, Ending, Verdict, judge
+from mtj_operator.plan.story.waiting import standing
+
+
+@dataclass(frozen=True)
+class Settled:
+    """A row brought up to what is seen.
+
+    Attributes:
+        reason: in one word, why the stage failed for good; empty where it did not.
+        events: of attempts that ended.
+        ending: of the attempt under way, if it is about to end.
+    """
+
+    row: StageStatus
+    reason: str = ""
+    events: tuple[StoryEvent, ...] = ()
+    ending: Ending | None = None
+
+
+@dataclass(frozen=True)
+class Turn:
+    """What comes next in a stage that is not done.
+
+    Attributes:
+        state: of the job.
+        reason: the same in one word, for conditions.
+        make: the attempt whose children are to be made; 0 for none.
+        wake: when to look again though nothing happens.
+    """
+
+    row: StageStatus
+    state: JobState
+    reason: str
+    message: str
+    make: int = 0
+    wake: float | None = None
+
+
+def is_under_way(row: StageStatus) -> bool:
+    """Whether the attempt that a row points at may still come to something."""
+    return row.state in ("Pending", "Running") and row.attempt > 0
+
+
+def settle(row: StageStatus, seen: Seen, scheduling: Scheduling) -> Settled:
+    """Judge the attempt under way; take up later ones that were made without the status saying so, and judge those."""
+    events: list[StoryEvent] = []
+    while row.state != "Failed":
+        job, pods = seen.job(row.name, row.attempt), seen.pods_of(row.name, row.attempt)
+        if job is not None and job.succeeded:
+            return Settled(_succeeded(_with_start(row, job, pods), job, seen.now), events=tuple(events))
+        if is_under_way(row):
+            row = _with_start(row, job, pods)
+            if job is None and row.state == "Pending":
+                return Settled(row, events=tuple(events))
+            verdict = judge(row.name, job, pods, seen.now)
+            if not isinstance(verdict, Verdict):
+                return Settled(row, events=tuple(events), ending=verdict)
+            if verdict.end == End.SUCCEEDED:
+                return Settled(_succeeded(row, job, verdict.at), events=tuple(events))
+            before = row
+            row, reason = after(row, verdict, _lasted(job, verdict), scheduling.retries)
+            events.append(attempt_ended(before, row))
+            if row.state == "Failed":
+                return Settled(row, reason, tuple(events))
+        made = seen.attempt_after(row.name, row.attempt)
+        if made is None:
+            return Settled(row, events=tuple(events))
+        row = _pointing_at(row, made)
+    return Settled(row, "StageFailed")
+
+
+def go_on(settled: Settled, seen: Seen, scheduling: Scheduling, image: str) -> Turn:
+    """What comes next in a stage that has neither succeeded nor failed."""
+    row = settled.row
+    if scheduling.suspend:
+        return _suspend(row, seen)
+    if is_under_way(row) and settled.ending is not None:
+        row = row.model_copy(update={"message": settled.ending.message})
+        return Turn(row, "Running", "Running", row.message, wake=settled.ending.until)
+    attempt = row.attempt if is_under_way(row) else row.attempt + 1
+    job = seen.job(row.name, attempt)
+    if job is None:
+        turn = _held_back(row, attempt, seen)
+        if turn is not None:
+            return turn
+    pods = seen.pods_of(row.name, attempt)
+    refusal = seen.refusals.get(names.attempt(seen.name, row.name, attempt), "")
+    found = standing(row.name, job, pods, refusal, scheduling, image)
+    row = _pointing_at(row, attempt) if attempt != row.attempt else row
+    row = row.model_copy(
+        update={"state": "Running" if found.state == "Running" else "Pending", "message": found.message}
+    )
+    return Turn(row, found.state, found.state, found.message, make=0 if job is not None else attempt)
+
+
+def _held_back(row: StageStatus, attempt: int, seen: Seen) -> Turn | None:
+    """Why the Job of an attempt cannot be made yet; ``None`` where nothing speaks against it."""
+    due = seconds_of(row.retry_time)
+    if row.state == "Retrying" and due is not None and seen.now < due:
+        return Turn(row, "Pending", "Retrying", row.message, wake=due)
+    why = _in_the_way(row, attempt, seen)
+    return Turn(_held(row, why), "Pending", "Pending" if row.attempt == 0 else "Retrying", why) if why else None
+
+
+def _in_the_way(row: StageStatus, attempt: int, seen: Seen) -> str:
+    """What may still write, or has the name that is needed; empty for nothing."""
+    name = names.attempt(seen.name, row.name, attempt)
+    if name in seen.strangers:
+        return f"waits for the Job {name} of an earlier job of this name to be deleted"
+    if name in seen.pods:
+        return f"waits for {seen.pods[name][0].name} to be gone, whose name is needed again"
+    if seen.alive:
+        pod = seen.alive[0]
+        more = f" and {len(seen.alive) - 1} more" if len(seen.alive) > 1 else ""
+        return f"waits for {pod.name}{more} to end before the next attempt"
+    left = next((job for job in _unfinished(row, seen) if job.attempt < attempt), None)
+    return f"waits for {left.name} to be deleted" if left is not None else ""
+
+
+def _suspend(row: StageStatus, seen: Seen) -> Turn:
+    row = row.model_copy(update={"state": "Suspended", "retry_time": None})
+    if seen.alive or any(_unfinished(row, seen)):
+        message = "is being suspended: waits for its pods to save their work and end"
+        return Turn(row.model_copy(update={"message": message}), "Running", "Suspending", message)
+    message = "is suspended; it goes on once scheduling.suspend is false"
+    return Turn(row.model_copy(update={"message": message}), "Suspended", "Suspended", message)
+
+
+def _held(row: StageStatus, why: str) -> StageStatus:
+    """The row while its next attempt is held back: one that is tried again keeps saying why."""
+    if row.attempt == 0 or row.state == "Pending":
+        return row.model_copy(update={"state": "Pending", "message": why})
+    return row if row.state == "Retrying" else row.model_copy(update={"state": "Retrying", "message": why})
+
+
+def _unfinished(row: StageStatus, seen: Seen) -> list[JobSnapshot]:
+    return [job for (stage, _), job in seen.own.items() if stage == row.name and not has_ended(job)]
+
+
+def _pointing_at(row: StageStatus, attempt: int) -> StageStatus:
+    return row.model_copy(update={"state": "Pending", "attempt": attempt, "retry_time": None, "message": ""})
+
+
+def _succeeded(row: StageStatus, job: JobSnapshot | None, at: float) -> StageStatus:
+    ended = job.ended if job is not None and job.ended is not None else at
+    return row.model_copy(
+        update={"state": "Succeeded", "completion_time": rfc3339(ended), "retry_time": None, "message": ""}
+    )
+
+
+def _with_start(row: StageStatus, job: JobSnapshot | None, pods: tuple[PodSnapshot, ...]) -> StageStatus:
+    if row.start_time is not None:
+        return row
+    started = min((pod.started for pod in pods if pod.started is not None), default=None)
+    if started is None and job is not None and has_ended(job):
+        started = job.started
+    return row if started is None else row.model_copy(update={"start_time": rfc3339(started)})
+
+
+def _lasted(job: JobSnapshot | None, verdict: Verdict) -> float | None:
+    return None if job is None else verdict.at - job.created

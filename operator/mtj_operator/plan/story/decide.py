@@ -1,0 +1,251 @@
+"""What to do for a job now: from its resource, its children and the time to objects, deletions, Events and status.
+
+Level-triggered: whatever has happened since, and however often it is asked, the answer follows from what is there.
+Invariants:
+
+- Total and pure: no state of a cluster raises, and nothing but the arguments counts.
+- A fixed point: its own status, with the same children at the same time, is answered with the same status.
+- What a child proves is in the status before the child is deleted: ``deletions`` follow from the status as it was
+  read, never from the one that is about to be written.
+- ``Succeeded`` and ``Failed`` are final.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import cached_property
+
+from mtj_api import JobError, MusicTrainingJob, resolved_job
+from mtj_api.status import Condition, JobState, JobStatus, StageStatus
+from mtj_operator.plan.objects import Child, Owner, children, stages_on_cluster
+from mtj_operator.plan.observed import Observed, Resource
+from mtj_operator.plan.places import on_cluster
+from mtj_operator.plan.settings import ClusterSettings
+from mtj_operator.plan.stages import Plan
+from mtj_operator.plan.story.clock import rfc3339, seconds_of
+from mtj_operator.plan.story.conditions import Fact, conditions, facts, gang_scheduling
+from mtj_operator.plan.story.course import Settled, go_on, settle
+from mtj_operator.plan.story.decision import Decision, Deletion, StoryEvent
+from mtj_operator.plan.story.leftovers import leftovers
+from mtj_operator.plan.story.reading import remembered, seconds_to_keep, stage_names, wanted
+from mtj_operator.plan.story.results import checkpoint_of, evaluation_of, output_of, progress_of
+from mtj_operator.plan.story.seen import Seen, look
+from mtj_operator.plan.story.telling import turns
+
+SOON = 0.1
+"""Seconds until what was only waiting for the status to be written."""
+
+
+def decide(observed: Observed, settings: ClusterSettings, now: float) -> Decision:
+    """What to do now.
+
+    Args:
+        observed: all that is known of the job; its parts may lag behind each other and behind what was written.
+        settings: the cluster's.
+        now: seconds since 1970.
+    """
+    before, seen = remembered(observed.resource), look(observed, now)
+    if observed.resource.deleted:
+        return Decision(before)
+    if before.state in ("Succeeded", "Failed"):
+        return _keep(observed.resource, before, seen)
+    try:
+        return _Chapter(observed, settings, before, seen).decide()
+    except JobError as wrong:
+        return _refuse(observed.resource, before, seen, str(wrong))
+
+
+class _Chapter:
+    """One decision for a job that is neither done nor failed."""
+
+    def __init__(self, observed: Observed, settings: ClusterSettings, before: JobStatus, seen: Seen) -> None:
+        self.resource = observed.resource
+        self.told = observed.progress
+        self.settings = settings
+        self.before = before
+        self.seen = seen
+        self.job = wanted(observed.resource)
+        if before.observed_generation != observed.resource.generation or not before.stages:
+            _ = self._plan  # refuses what no cluster can run
+        rows = {row.name: row for row in before.stages}
+        self.rows = [rows.get(name, StageStatus(name=name)) for name in stage_names(self.job)]
+
+    def decide(self) -> Decision:
+        """The decision.
+
+        Raises:
+            JobError: the job is wrong.
+        """
+        settled, events = self._settle()
+        if settled is None:
+            output = output_of(on_cluster(self._resolved))
+            status = self._status("Succeeded", "Succeeded", f"done: {output.report}", None)
+            return self._decision(status.model_copy(update={"output": output}), events)
+        stage = settled.row.name
+        if settled.row.state == "Failed":
+            return self._decision(self._failed(settled.row, settled.reason), events)
+        if self._is_overdue():
+            seconds = self.job.spec.scheduling.deadline_seconds
+            why = f"it was not done within the {seconds} s of scheduling.deadlineSeconds; what it saved so far stays"
+            over = {"state": "Failed", "completion_time": rfc3339(self.seen.now), "retry_time": None, "message": why}
+            return self._decision(self._failed(settled.row.model_copy(update=over), "DeadlineExceeded"), events)
+        scheduling = self.job.spec.scheduling
+        turn = go_on(settled, self.seen, scheduling, scheduling.image or self.settings.trainer_image)
+        self._put(turn.row)
+        status = self._status(turn.state, turn.reason, f"{stage}: {turn.message}", turn.row)
+        return self._decision(status, events, self._children(stage, turn.make), turn.wake)
+
+    @cached_property
+    def _resolved(self) -> MusicTrainingJob:
+        """Made when it is needed: it takes longer than all the rest of a decision."""
+        return resolved_job(self.job)
+
+    @cached_property
+    def _plan(self) -> Plan:
+        return stages_on_cluster(self._resolved, self.settings)
+
+    def _settle(self) -> tuple[Settled | None, list[StoryEvent]]:
+        """The first stage that is not done, and what happened on the way to it; no stage where all are."""
+        events: list[StoryEvent] = []
+        for row in self.rows:
+            if row.state == "Succeeded":
+                continue
+            settled = settle(row, self.seen, self.job.spec.scheduling)
+            events += settled.events
+            self._put(settled.row)
+            if settled.row.state != "Succeeded":
+                return settled, events
+        return None, events
+
+    def _put(self, row: StageStatus) -> None:
+        self.rows = [row if row.name == one.name else one for one in self.rows]
+
+    def _children(self, stage: str, attempt: int) -> tuple[Child, ...]:
+        if not attempt:
+            return ()
+        owner = Owner(self.resource.namespace, self.resource.name, self.resource.uid)
+        return next(
+            children(self._resolved, owner, one, attempt, self.settings)
+            for one in self._plan.stages
+            if one.name == stage
+        )
+
+    def _started(self) -> str | None:
+        return self.before.start_time or min((row.start_time for row in self.rows if row.start_time), default=None)
+
+    def _deadline(self) -> float | None:
+        """When the job fails if it is not done. A suspended one is judged when it goes on."""
+        scheduling = self.job.spec.scheduling
+        if scheduling.deadline_seconds is None or scheduling.suspend:
+            return None
+        started = seconds_of(self._started())
+        return None if started is None else started + scheduling.deadline_seconds
+
+    def _is_overdue(self) -> bool:
+        deadline = self._deadline()
+        return deadline is not None and self.seen.now >= deadline
+
+    def _failed(self, row: StageStatus, reason: str) -> JobStatus:
+        self._put(row)
+        status = self._status("Failed", reason, f"{row.name}: {row.message}", row)
+        return status.model_copy(update={"completion_time": row.completion_time or rfc3339(self.seen.now)})
+
+    def _status(self, state: JobState, reason: str, message: str, current: StageStatus | None) -> JobStatus:
+        train = _row(self.rows, "train")
+        progress = progress_of(self.before.progress, self.told, train, self.seen)
+        told = self.told if progress is not self.before.progress else None
+        found = (*facts(state, reason, message), *gang_scheduling(self.job, self.settings))
+        generation = self.resource.generation
+        return self.before.model_copy(
+            update={
+                "observed_generation": generation,
+                "state": state,
+                "stage": "" if current is None else current.name,
+                "message": message,
+                "start_time": self._started(),
+                "completion_time": self.rows[-1].completion_time if current is None else None,
+                "conditions": conditions(self.before.conditions, found, generation, self.seen.now),
+                "stages": self.rows,
+                "progress": progress,
+                "checkpoint": checkpoint_of(self.before.checkpoint, told, train, self.seen),
+                "evaluation": evaluation_of(self.before.evaluation, _row(self.rows, "evaluate"), self.seen),
+            }
+        )
+
+    def _decision(
+        self,
+        after: JobStatus,
+        events: Iterable[StoryEvent],
+        made: tuple[Child, ...] = (),
+        wake: float | None = None,
+    ) -> Decision:
+        final = after.state in ("Succeeded", "Failed")
+        times = [] if final else [wake, self._deadline(), *self.seen.lost_times()]
+        times.append(_end_of_life(self.resource, after))
+        return _with_deletions(
+            Decision(after, children=made, events=(*events, *turns(self.before, after))), self.before, self.seen, times
+        )
+
+
+def _keep(resource: Resource, before: JobStatus, seen: Seen) -> Decision:
+    """A job that is done or has failed: nothing is made any more; what is left of it ends."""
+    status = before.model_copy(
+        update={
+            "observed_generation": resource.generation,
+            "conditions": [_of(resource.generation, condition) for condition in before.conditions],
+            "checkpoint": checkpoint_of(before.checkpoint, None, _row(before.stages, "train"), seen),
+            "evaluation": evaluation_of(before.evaluation, _row(before.stages, "evaluate"), seen),
+        }
+    )
+    ends = _end_of_life(resource, before)
+    if ends is not None and seen.now >= ends:
+        return Decision(status, delete_resource=True)
+    return _with_deletions(Decision(status), before, seen, [ends])
+
+
+def _refuse(resource: Resource, before: JobStatus, seen: Seen, why: str) -> Decision:
+    """A job that cannot work as it is written."""
+    at = rfc3339(seen.now)
+    over = {"state": "Failed", "completion_time": at, "retry_time": None, "message": why}
+    found: tuple[Fact, ...] = facts("Failed", "WrongJob", why)
+    after = before.model_copy(
+        update={
+            "observed_generation": resource.generation,
+            "state": "Failed",
+            "message": why,
+            "completion_time": at,
+            "conditions": conditions(before.conditions, found, resource.generation, seen.now),
+            "stages": [row.model_copy(update=over) if row.name == before.stage else row for row in before.stages],
+        }
+    )
+    decision = Decision(after, events=turns(before, after))
+    return _with_deletions(decision, before, seen, [_end_of_life(resource, after)])
+
+
+def _with_deletions(decision: Decision, before: JobStatus, seen: Seen, times: Iterable[float | None]) -> Decision:
+    """The decision with what may be deleted already, and when to come back for the rest."""
+    now = {job.name: job for job, due in leftovers(before, seen) if due <= seen.now}
+    later = [max(due, seen.now + SOON) for job, due in leftovers(decision.status, seen) if job.name not in now]
+    wakes = [max(time, seen.now + SOON) for time in times if time is not None] + later
+    return Decision(
+        decision.status,
+        decision.children,
+        tuple(Deletion("Job", job.name, job.uid) for job in now.values()),
+        decision.events,
+        min(wakes) - seen.now if wakes else None,
+    )
+
+
+def _of(generation: int, condition: Condition) -> Condition:
+    """The same condition of a later spec: ``kubectl wait`` passes over those of an earlier one."""
+    return condition.model_copy(update={"observed_generation": generation})
+
+
+def _row(rows: Iterable[StageStatus], name: str) -> StageStatus | None:
+    return next((row for row in rows if row.name == name), None)
+
+
+def _end_of_life(resource: Resource, status: JobStatus) -> float | None:
+    """When a job that has ended is to be deleted."""
+    ended, seconds = seconds_of(status.completion_time), seconds_to_keep(resource)
+    return None if ended is None or seconds is None else ended + seconds

@@ -1,0 +1,53 @@
+"""What is left of attempts that are over, by the status as it stands: Jobs to delete, each with the time when.
+
+Invariant: nothing is deleted whose end is not yet in the status; the Job under way is never among it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from mtj_api.status import JobStatus, StageStatus
+from mtj_operator.plan.observed import JobSnapshot
+from mtj_operator.plan.story.clock import seconds_of
+from mtj_operator.plan.story.seen import Seen, has_ended, has_stopped
+from mtj_operator.plan.story.verdict import HEADED
+
+KEPT = 2
+"""Attempts at a stage that are kept for their logs, the latest ones: a job may live through a hundred disruptions."""
+
+TO_END_BY_ITSELF = 30.0
+"""Seconds for the rest of a failed Job's pods to end by themselves, as deleting the Job deletes its log too."""
+
+
+def leftovers(status: JobStatus, seen: Seen) -> Iterator[tuple[JobSnapshot, float]]:
+    """Jobs that are no longer wanted, and from when on they may be deleted, in seconds since 1970."""
+    rows = {row.name: row for row in status.stages}
+    final = status.state in ("Succeeded", "Failed")
+    for (stage, attempt), job in seen.own.items():
+        row = rows.get(stage, StageStatus(name=stage))
+        if job.deleted:
+            continue
+        if has_ended(job):
+            if attempt <= row.attempt - KEPT:
+                yield job, 0.0
+        elif final:
+            ended = seconds_of(status.completion_time)
+            yield job, ended + TO_END_BY_ITSELF if ended is not None and _is_ending(job, stage, seen) else 0.0
+        elif _is_over(row, attempt):
+            retry = seconds_of(row.retry_time) if row.state == "Retrying" else None
+            yield job, retry if retry is not None and _is_ending(job, stage, seen) else 0.0
+
+
+def _is_over(row: StageStatus, attempt: int) -> bool:
+    """Whether nothing is expected of an attempt any more."""
+    if row.state in ("Succeeded", "Failed"):
+        return True
+    return attempt < row.attempt or (attempt == row.attempt and row.state in ("Retrying", "Suspended"))
+
+
+def _is_ending(job: JobSnapshot, stage: str, seen: Seen) -> bool:
+    """Whether a Job's other pods are told to end, or notice it: of preparing, when its first pod has ended."""
+    heads = [pod for pod in seen.pods.get(job.name, ()) if pod.index == 0]
+    headless = stage == HEADED and bool(heads) and all(has_stopped(pod) for pod in heads)
+    return job.failing or 0 in job.failed_indexes or headless

@@ -1,0 +1,118 @@
+"""After a failure: what is counted, how long the pause is, and when enough is enough."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from mtj_api.status import StageStatus
+from mtj_operator.plan.story import Decision, decide
+from mtj_operator.plan.story.clock import rfc3339
+from mtj_operator.plan.story.retrying import LONGEST_PAUSE, QUICK
+from support.sightings import NOW, ended, failed, job, pod, seen, status, train
+from support.stories import SETTINGS, spec
+
+CRASH, LOSS = ended(1, "the disk is full"), ended(69)
+
+
+def after(row: StageStatus, *children: Any, **retries: int) -> Decision:
+    found = seen(status(row), *children, spec=spec(scheduling={"retries": retries}))
+    return decide(found, SETTINGS, NOW)
+
+
+def train_row(decision: Decision) -> StageStatus:
+    return next(row for row in decision.status.stages if row.name == "train")
+
+
+@pytest.mark.parametrize(
+    ("retries", "pause"), [(0, 10), (1, 20), (2, 40), (3, 80), (4, 160), (5, 300), (6, 300), (90, 300)]
+)
+def test_each_pause_after_a_failure_is_twice_the_last_up_to_five_minutes(retries: int, pause: int) -> None:
+    row = train_row(after(train(retries=retries), failed(), CRASH, train=100))
+    assert (row.state, row.retries, row.disruptions) == ("Retrying", retries + 1, 0)
+    assert row.retry_time == rfc3339(NOW + pause)
+
+
+@pytest.mark.parametrize(
+    ("disruptions", "lasted", "pause"),
+    [(0, 60, 1), (1, 60, 2), (2, 60, 4), (9, 60, 300), (99, 60, LONGEST_PAUSE), (9, QUICK, 1), (99, 86400, 1)],
+)
+def test_a_disruption_is_followed_at_once_unless_attempts_end_quickly_one_after_the_other(
+    disruptions: int, lasted: float, pause: float
+) -> None:
+    row = train_row(after(train(disruptions=disruptions), failed(created=NOW - lasted), LOSS))
+    assert (row.state, row.retries, row.disruptions) == ("Retrying", 0, disruptions + 1)
+    assert row.retry_time == rfc3339(NOW + pause)
+
+
+def test_the_pause_is_counted_from_the_end_of_the_attempt_however_late_that_is_seen() -> None:
+    decision = after(train(), failed(ended=NOW - 600), CRASH)
+    assert train_row(decision).attempt == 2
+    assert [child.object["metadata"]["name"] for child in decision.children][-1] == "chorales-train-2"
+
+
+def test_a_fraction_of_a_second_makes_no_pause_shorter() -> None:
+    row = train_row(after(train(), failed(ended=NOW - 0.5), CRASH))
+    assert row.retry_time == rfc3339(NOW + 10)
+
+
+def test_a_retry_is_announced_with_its_reason_its_time_and_what_is_left_of_the_budget() -> None:
+    decision = after(train(retries=1), failed(), CRASH)
+    at = rfc3339(NOW + 20)
+    told = f"train: attempt 1 failed: the disk is full (retry 2 of 5); it is tried again at {at}"
+    assert (decision.status.state, decision.status.message) == ("Pending", told)
+    assert [(event.reason, event.message, event.warning) for event in decision.events] == [("Retrying", told, True)]
+    assert decision.requeue_after == 20
+
+
+def test_a_pause_goes_on_with_the_same_words_after_its_job_is_gone() -> None:
+    before = after(train(), failed(), CRASH).status
+    decision = decide(seen(before), SETTINGS, NOW + 3)
+    assert (decision.status, decision.events, decision.requeue_after) == (before, (), 7)
+
+
+@pytest.mark.parametrize(
+    ("stage", "budget", "count"), [("prepare", "prepare", 0), ("train", "train", 3), ("report", "evaluate", 1)]
+)
+def test_a_stage_that_has_used_up_its_retries_fails_the_job(stage: str, budget: str, count: int) -> None:
+    row = StageStatus(name=stage, state="Running", attempt=4, retries=count)
+    decision = after(
+        row, failed(stage, 4), ended(1, "the disk is full", stage=stage, job=f"chorales-{stage}-4"), **{budget: count}
+    )
+    times = {0: "the disk is full", 1: "it failed twice, the last time: the disk is full"}
+    told = f"{stage}: {times.get(count, 'it failed 4 times, the last time: the disk is full')}"
+    assert (decision.status.state, decision.status.stage, decision.status.message) == ("Failed", stage, told)
+    assert [event.reason for event in decision.events][-2:] == ["StageFailed", "Failed"]
+    assert decision.children == ()
+
+
+def test_disruptions_have_a_budget_of_their_own() -> None:
+    decision = after(train(disruptions=3, retries=5), failed(), LOSS, disruptions=3, train=5)
+    assert decision.status.state == "Failed"
+    assert decision.status.message == (
+        "train: it was disrupted 4 times, more than scheduling.retries.disruptions allows; the last time: "
+        "chorales-train-1-0 lost another process that it works with"
+    )
+
+
+def test_a_job_that_is_wrong_is_not_tried_again() -> None:
+    decision = after(train(), failed(), ended(65, "there are no notes; add some"))
+    assert (decision.status.state, decision.status.message) == ("Failed", "train: there are no notes; add some")
+    assert {(c.type, c.status, c.reason) for c in decision.status.conditions} >= {
+        ("Succeeded", "False", "WrongJob"),
+        ("Stalled", "True", "WrongJob"),
+        ("Reconciling", "False", "WrongJob"),
+    }
+
+
+def test_an_attempt_whose_job_was_deleted_by_hand_is_a_disruption_and_gets_a_new_number() -> None:
+    row = train_row(after(train()))
+    assert (row.state, row.attempt, row.disruptions) == ("Retrying", 1, 1)
+    assert train_row(after(row.model_copy(update={"retry_time": rfc3339(NOW)}))).attempt == 2
+
+
+def test_attempts_that_the_status_has_lost_sight_of_are_counted_one_by_one() -> None:
+    crashes = [ended(1, attempt=n, job=f"chorales-train-{n}", name=f"chorales-train-{n}-0") for n in (1, 2)]
+    decision = after(train("Waiting", 0), failed(), failed("train", 2), job("train", 3), pod(attempt=3), *crashes)
+    assert (train_row(decision).attempt, train_row(decision).retries) == (3, 2)

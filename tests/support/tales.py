@@ -1,0 +1,76 @@
+"""The stories of jobs that tests tell in whole and interrupt: what goes well and what goes wrong on a cluster."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from mtj_api.contract import ExitCode
+from support.fates import Fate, well_but
+from support.stories import Story, spec
+
+SAVED = (ExitCode.INTERRUPTED, '{"checkpoint": {"step": 300, "url": "s3://music/out/checkpoints/300"}}')
+OUT_OF_MEMORY = Fate(137, reason="OOMKilled")
+LOST_PEER = Fate(ExitCode.PEER_LOST, after=4)
+FOR_EVER = Fate(None, stop=SAVED)
+
+
+def scheduled(**scheduling: Any) -> dict[str, Any]:
+    """A job that is to be scheduled so."""
+    return spec(scheduling=scheduling)
+
+
+TALES: dict[str, Story] = {
+    "all goes well": Story(),
+    "without a model": Story(spec={"dataset": {"source": "s3://music/raw"}, "output": "s3://music/out"}),
+    "stages that fail once": Story(
+        fates=well_but(
+            prepare_1_0=Fate(1), prepare_1_1=LOST_PEER, train_1_0=Fate(1, "the disk is full"), train_1_1=LOST_PEER
+        )
+    ),
+    "helpers that do not end by themselves": Story(fates=well_but(prepare_1_0=Fate(1), prepare_1_1=FOR_EVER)),
+    "no retry is left": Story(spec=scheduled(retries={"train": 2}), fates=well_but(train=OUT_OF_MEMORY)),
+    "preempted": Story(fates=well_but(train_1_0=LOST_PEER, train_1_1=Fate(disrupted="preempted", stop=SAVED))),
+    "a head that is evicted": Story(fates=well_but(prepare_1_0=Fate(None, disrupted="evicted"), prepare_1_1=LOST_PEER)),
+    "a helper that comes back": Story(
+        fates=well_but(prepare_1_0=Fate(after=20), prepare_1_1=Fate(disrupted="evicted"))
+    ),
+    "a node that is lost": Story(fates=well_but(train_1_0=LOST_PEER, train_1_1=Fate(lost=True))),
+    "a node that is lost while its peers wait": Story(fates=well_but(train_1_0=FOR_EVER, train_1_1=Fate(lost=True))),
+    "a node that is lost with helpers": Story(fates=well_but(prepare_1_0=Fate(after=30), prepare_1_1=Fate(lost=True))),
+    "data that cannot work": Story(
+        fates=well_but(train_1_0=Fate(ExitCode.WRONG_JOB, "there are no notes; add some"), train_1_1=LOST_PEER)
+    ),
+    "a spec that cannot work": Story(spec=spec(output="./out")),
+    "suspended and resumed": Story(
+        fates=well_but(train_1=FOR_EVER),
+        acts={10: lambda cluster: cluster.edit(suspend=True), 40: lambda cluster: cluster.edit(suspend=False)},
+    ),
+    "resumed while its pods end": Story(
+        fates=well_but(train_1=replace(FOR_EVER, stops_after=20)),
+        acts={10: lambda cluster: cluster.edit(suspend=True), 20: lambda cluster: cluster.edit(suspend=False)},
+    ),
+    "suspended from the start": Story(
+        spec=scheduled(suspend=True), acts={40: lambda cluster: cluster.edit(suspend=False)}
+    ),
+    "out of time": Story(spec=scheduled(deadlineSeconds=60), fates=well_but(train_1=FOR_EVER)),
+    "kept for a minute": Story(spec=scheduled(ttlSecondsAfterFinished=60)),
+    "an earlier job of this name": Story(
+        acts={
+            0: lambda cluster: cluster.add_stranger("prepare"),
+            20: lambda cluster: cluster.delete_job("chorales-prepare-1"),
+        }
+    ),
+    "a Job that is deleted by hand": Story(
+        fates=well_but(train_1=FOR_EVER), acts={10: lambda cluster: cluster.delete_job("chorales-train-1")}
+    ),
+    "a Job that is deleted by hand before its pods run": Story(
+        fates=well_but(train_1=Fate(waiting=("Unschedulable", "no room"))),
+        acts={10: lambda cluster: cluster.delete_job("chorales-train-1"), 15: lambda cluster: cluster.make_room()},
+    ),
+    "all is deleted by hand in the end": Story(acts={100: lambda cluster: cluster.delete_jobs()}),
+    "a queue": Story(spec=scheduled(queue="music"), acts={n: lambda cluster: cluster.admit() for n in range(5, 60, 5)}),
+    "many disruptions": Story(
+        fates=well_but(**{f"train_{n}": Fate(disrupted="preempted") for n in range(1, 5)}), seconds=120
+    ),
+}
