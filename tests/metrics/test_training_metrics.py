@@ -11,15 +11,16 @@ from collections.abc import Iterator
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from mtj_trainer.train.checkpoint import Complete
 from mtj_trainer.train.metrics import TrainingMetrics
-from support.ports import free_ports
+from support.ports import free_neighbours
 
 LABELS = {"job": "chorales", "rank": "3"}
 
 
 @pytest.fixture
 def port() -> int:
-    return free_ports(1)[0]
+    return free_neighbours()
 
 
 @pytest.fixture
@@ -53,13 +54,29 @@ def scrape(port: int) -> dict[str, float]:
     _, text = get(port, "/metrics")
     samples = [sample for family in text_string_to_metric_families(text) for sample in family.samples]
     assert all(sample.labels == LABELS for sample in samples)
-    return {sample.name: sample.value for sample in samples}
+    return {sample.name: sample.value for sample in samples if not sample.name.startswith("mtj_cpu_")}
+
+
+NOTHING = dict.fromkeys(("loss", "learning_rate", "tokens_per_second", "eta_seconds", "checkpoint"))
 
 
 def test_before_the_first_logged_step(metrics: TrainingMetrics, port: int) -> None:
     assert scrape(port) == {"mtj_train_checkpoint_seconds_total": 0.0}
-    nothing = dict.fromkeys(("of", "loss", "learning_rate", "tokens_per_second", "eta_seconds"))
-    assert json.loads(get(port, "/progress")[1]) == {"stage": "train", "rank": 3, "step": 0, **nothing}
+    beginning = {"stage": "train", "rank": 3, "processes": 1, "step": 0, "of": 0}
+    assert json.loads(get(port, "/progress")[1]) == beginning | NOTHING
+
+
+def test_a_resumed_run_tells_where_it_goes_on(port: int) -> None:
+    complete = Complete(160, "s3://music/checkpoints/step-00000160")
+    metrics = TrainingMetrics("chorales", 0, 0, port, processes=4, checkpoint=lambda: complete, host="127.0.0.1")
+    metrics.begin(160, 2000)
+    told = json.loads(get(port, "/progress")[1])
+    _, text = get(port, "/metrics")
+    metrics.close()
+    assert told == {"stage": "train", "rank": 0, "processes": 4, "step": 160, "of": 2000} | NOTHING | {
+        "checkpoint": {"step": 160, "url": "s3://music/checkpoints/step-00000160"}
+    }
+    assert 'mtj_train_checkpoint_step{job="chorales",rank="0"} 160.0' in text
 
 
 def test_a_scrape_has_the_latest_logged_step(metrics: TrainingMetrics, port: int) -> None:
@@ -87,12 +104,14 @@ def test_progress_is_json(metrics: TrainingMetrics, port: int) -> None:
     assert json.loads(text) == {
         "stage": "train",
         "rank": 3,
+        "processes": 1,
         "step": 20,
         "of": 2000,
         "loss": 1.25,
         "learning_rate": 5e-4,
         "tokens_per_second": 15_246.5,
         "eta_seconds": 60.0,
+        "checkpoint": None,
     }
 
 

@@ -20,17 +20,29 @@ def note(text):
 
 
 class Witness:
-    """A folder in which stages leave notes of what they did, and a maker of such stages."""
+    """A folder in which stages leave notes of what they did, and a maker of such stages.
 
-    def __init__(self, folder: Path) -> None:
+    Args:
+        folder: it.
+        seen_as: its path where the stages run, if that is another.
+        python: the interpreter there.
+        patience: seconds within which a note comes.
+    """
+
+    def __init__(
+        self, folder: Path, *, seen_as: str = "", python: str = sys.executable, patience: float = 30.0
+    ) -> None:
         self.folder = folder
+        self._seen_as = seen_as or str(folder)
+        self._python = python
+        self._patience = patience
 
     def stage(self, name: str, program: str, *, needs: tuple[str, ...] = (), **environment: str) -> Stage:
         """A stage that runs a Python program, in which ``note`` leaves a line and ``here`` is the folder."""
         return Stage(
             name=name,
-            command=(sys.executable, "-I", "-S", "-c", PRELUDE + textwrap.dedent(program)),
-            environment={"WITNESS": str(self.folder), **environment},
+            command=(self._python, "-I", "-S", "-c", PRELUDE + textwrap.dedent(program)),
+            environment={"WITNESS": self._seen_as, **environment},
             resources=Resources(cpus=1, processes=1),
             needs=needs,
         )
@@ -43,9 +55,9 @@ class Witness:
         path = self.folder / "notes"
         return path.read_text().splitlines() if path.exists() else []
 
-    def wait_for(self, text: str, seconds: float = 30.0) -> None:
+    def wait_for(self, text: str) -> None:
         """Return as soon as a stage has left this note."""
-        eventually(lambda: text in self.notes, seconds)
+        eventually(lambda: text in self.notes, self._patience)
 
 
 def eventually(holds: Callable[[], bool], seconds: float = 30.0) -> None:

@@ -61,7 +61,7 @@ def test_matrices_decay_and_gains_do_not() -> None:
 def test_the_average_follows_the_weights_and_lends_itself_to_the_model() -> None:
     model = nn.Linear(1, 1, bias=False)
     nn.init.zeros_(model.weight)
-    averaged = AveragedWeights(model, 0.9)
+    averaged = AveragedWeights(model.state_dict(), 0.9)
     nn.init.ones_(model.weight)
     for update in range(200):
         averaged.update(update)
@@ -74,7 +74,7 @@ def test_the_average_follows_the_weights_and_lends_itself_to_the_model() -> None
 
 def test_without_averaging_the_weights_are_followed_exactly() -> None:
     model = nn.Linear(2, 2)
-    averaged = AveragedWeights(model, 0.0)
+    averaged = AveragedWeights(model.state_dict(), 0.0)
     nn.init.normal_(model.weight)
     averaged.update(0)
     assert torch.equal(averaged.weights["weight"], model.weight)

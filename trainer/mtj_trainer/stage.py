@@ -1,24 +1,31 @@
-"""How every stage begins and ends: its arguments, its exit code, and the sentence it leaves when it fails."""
+"""How every stage begins and ends: its arguments, its exit code, and its last words: a sentence, or key figures."""
 
 from __future__ import annotations
 
 import argparse
+import json
+import math
 import os
 import signal
 import sys
 import tempfile
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 from mtj_api import JobError, MusicTrainingJob, read_resolved_job
-from mtj_api.contract import TERMINATION_LOG_ENV, WORK_DIR_ENV, ExitCode
-from mtj_trainer.storage import StorageUnavailable
+from mtj_api.contract import TERMINATION_BYTES, TERMINATION_LOG_ENV, WORK_DIR_ENV, ExitCode
+from mtj_trainer.storage import Storage, StorageUnavailable
 
 
 class Interrupted(Exception):  # noqa: N818 - it is no error: the stage was told to stop, and has saved its work
     """The stage was told to stop and has stopped where it can go on from."""
+
+
+class PeerLost(Exception):  # noqa: N818 - it is no error of this process
+    """Another process of the stage went away, and this one cannot go on without it."""
 
 
 stop_requested = threading.Event()
@@ -54,6 +61,13 @@ def run_stage(main: Callable[[MusicTrainingJob], None], *, saves_itself: bool = 
         sys.exit(ExitCode.WRONG_JOB)
     except Interrupted:
         sys.exit(ExitCode.INTERRUPTED)
+    except PeerLost:  # whoever supervises both says so; what the other left is the reason
+        sys.exit(ExitCode.PEER_LOST)
+    except Exception as error:
+        if os.environ.get(TERMINATION_LOG_ENV):
+            said = str(error).partition("\n")[0]
+            leave_sentence(f"{type(error).__name__}: {said}" if said else type(error).__name__)
+        raise
     sys.exit(ExitCode.DONE)
 
 
@@ -61,9 +75,49 @@ def leave_sentence(sentence: str) -> None:
     """Write why the stage failed to where the executor looks for it; without an executor, to stderr."""
     path = os.environ.get(TERMINATION_LOG_ENV)
     if path:
-        Path(path).write_text(sentence, encoding="utf-8")
+        Path(path).write_bytes(sentence.encode()[:TERMINATION_BYTES])
     else:
         print(sentence, file=sys.stderr, flush=True)
+
+
+def leave_figures(figures: Mapping[str, float], **more: object) -> None:
+    """Write key figures, as a line of JSON, to where the executor looks for them; without an executor, nowhere.
+
+    Args:
+        figures: the most important first: those that ``TERMINATION_BYTES`` has no room for are left out.
+        more: what else ``mtj_api.contract`` names, such as the checkpoint.
+    """
+    path = os.environ.get(TERMINATION_LOG_ENV)
+    if not path:
+        return
+    kept: dict[str, float] = {}
+    for name, value in figures.items():
+        if math.isfinite(value):
+            longer = kept | {name: value}
+            if len(_line(longer, more)) > TERMINATION_BYTES:
+                break
+            kept = longer
+    Path(path).write_bytes(_line(kept, more))
+
+
+def _line(figures: Mapping[str, float], more: Mapping[str, object]) -> bytes:
+    return (json.dumps({**more, "figures": figures}, ensure_ascii=False, separators=(",", ":")) + "\n").encode()
+
+
+def stage_record(output: Storage, stage: str) -> dict[str, Any]:
+    """What an earlier stage says that it has done.
+
+    Raises:
+        JobError: it has not been completed.
+    """
+    key = f"stages/{stage}.json"
+    try:
+        record: dict[str, Any] = json.loads(output.read(key))
+    except FileNotFoundError:
+        raise JobError(
+            f"the {stage} stage has not been completed", where=f"{output.url}/{key}", instead="run the whole job"
+        ) from None
+    return record
 
 
 def work_dir() -> Path:

@@ -1,5 +1,5 @@
-/* A stand-in for NVIDIA's libnvidia-ml.so.1: the few calls that nvidia-ml-py makes for our metrics, with the real
- * signatures and error codes of nvml.h. The environment says what machine it plays:
+/* A stand-in for NVIDIA's libnvidia-ml.so.1: the few calls that nvidia-ml-py makes for our metrics, and Ray when
+ * it starts, with the real signatures and error codes of nvml.h. The environment says what machine it plays:
  *   NVML_GPUS     how many GPUs there are (default 2); "none" fails as a machine without a driver does
  *   NVML_FAILING  call=index pairs, such as "power=0,memory=1,handle=1": that call fails for that GPU
  */
@@ -49,12 +49,24 @@ const char *nvmlErrorString(nvmlReturn_t result) {
     return "an error of the stand-in";
 }
 
+nvmlReturn_t nvmlDeviceGetCount_v2(unsigned int *found) {
+    if (!started) return UNINITIALIZED;
+    *found = (unsigned int)count();
+    return SUCCESS;
+}
+
 nvmlReturn_t nvmlDeviceGetHandleByIndex_v2(unsigned int index, nvmlDevice_t *device) {
     if (!started) return UNINITIALIZED;
     if ((int)index >= count() || index >= 16) return INVALID_ARGUMENT;
     devices[index].index = (int)index;
     *device = (nvmlDevice_t)&devices[index];
     return fails("handle", *device) ? GPU_IS_LOST : SUCCESS;
+}
+
+nvmlReturn_t nvmlDeviceGetName(nvmlDevice_t device, char *name, unsigned int length) {
+    (void)device;
+    snprintf(name, length, "Stand-in S1");
+    return SUCCESS;
 }
 
 nvmlReturn_t nvmlDeviceGetUUID(nvmlDevice_t device, char *uuid, unsigned int length) {

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -44,13 +43,25 @@ from mtj_trainer.families.symbolic import SymbolicModel, load_model
 from mtj_trainer.prepare.dataset import PreparedDataset
 from mtj_trainer.prepare.split import SIDES, Side
 from mtj_trainer.progress import Progress
-from mtj_trainer.stage import work_dir
+from mtj_trainer.stage import leave_figures, stage_record, work_dir
 from mtj_trainer.storage import Storage, open_storage
 from mtj_trainer.tokens import Tokenizer
 
 RECORD = "stages/evaluate.json"
 MOST_TOKENS: dict[Side, int] = {"train": 20_000_000, "validation": 1_000_000, "test": 1_000_000}
 """Larger splits are sampled: more would take hours and hardly change a figure. ``heldout.tokens`` says how many."""
+
+KEY_FIGURES = (
+    "heldout.nll",
+    "heldout.accuracy",
+    "heldout.bits_per_note",
+    "baseline.ngram.nll",
+    "baseline.untrained.nll",
+    "request.key.match",
+    "samples.audible",
+    "model.parameters",
+)
+"""What a status says of a model; the rest is in the record and in the report."""
 
 FORMAT = 1
 """Raised when the same weights and settings give other figures than before, so that old records are not kept."""
@@ -71,15 +82,22 @@ def evaluate(job: MusicTrainingJob) -> None:
     if model_spec is None:
         raise JobError("there is no model to evaluate", where="spec.model", instead="leave this stage out")
     output = open_storage(job.spec.output)
-    prepared, trained = _record(output, "prepare"), _record(output, "train")
+    prepared, trained = stage_record(output, "prepare"), stage_record(output, "train")
     weights = output.child(trained["weights"])
     fingerprint = _fingerprint(job, prepared["dataset"], weights)
-    if output.exists(RECORD) and json.loads(output.read(RECORD)).get("fingerprint") == fingerprint:
+    record = json.loads(output.read(RECORD)) if output.exists(RECORD) else {}
+    if record.get("fingerprint") == fingerprint:
         Progress("evaluate", 1).say("nothing to do: these weights are evaluated")
-        return
-    figures = _Evaluation(job, PreparedDataset.open(prepared["dataset"], work_dir()), weights, output).run()
-    record = {"fingerprint": fingerprint, "figures": figures}
-    output.write(RECORD, (json.dumps(record, indent=2, sort_keys=True) + "\n").encode())
+    else:
+        figures = _Evaluation(job, PreparedDataset.open(prepared["dataset"], work_dir()), weights, output).run()
+        record = {"fingerprint": fingerprint, "figures": figures}
+        output.write(RECORD, (json.dumps(record, indent=2, sort_keys=True) + "\n").encode())
+    leave_figures(key_figures(record["figures"]))
+
+
+def key_figures(figures: Mapping[str, float]) -> dict[str, float]:
+    """Those of ``KEY_FIGURES`` that there are."""
+    return {name: figures[name] for name in KEY_FIGURES if name in figures}
 
 
 class _Evaluation:
@@ -200,14 +218,6 @@ class _Evaluation:
 
             render = render_midi
         return write_samples(self.output, samples, render, lambda: done("rendering"))
-
-
-def _record(output: Storage, stage: str) -> dict[str, Any]:
-    try:
-        record: dict[str, Any] = json.loads(output.read(f"stages/{stage}.json"))
-    except FileNotFoundError:
-        raise JobError(f"the stage {stage} has not run", where=output.url, instead="run it first") from None
-    return record
 
 
 def _fingerprint(job: MusicTrainingJob, dataset: str, weights: Storage) -> str:

@@ -8,7 +8,7 @@ from mtj_api import MusicTrainingJob
 from mtj_trainer.prepare.driver import prepare
 from mtj_trainer.prepare.pool import WorkerPool
 from mtj_trainer.progress import Progress
-from mtj_trainer.stage import run_stage, stop_requested
+from mtj_trainer.stage import leave_figures, run_stage, stop_requested
 from mtj_trainer.storage import open_storage
 
 SHOWN_WARNINGS = 10
@@ -25,6 +25,7 @@ def main(job: MusicTrainingJob) -> None:
     if len(record["warnings"]) > SHOWN_WARNINGS:
         progress.say(f"and {len(record['warnings']) - SHOWN_WARNINGS} more warnings, in the data set's manifest.json")
     progress.say(summary(record["figures"]))
+    leave_figures(record["figures"])
 
 
 def summary(figures: Mapping[str, float]) -> str:

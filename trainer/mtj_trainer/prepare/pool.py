@@ -45,8 +45,10 @@ ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     "RAY_task_oom_retries": str(RETRIES),
+    "RAY_worker_niceness": "0",
 }
-"""One thread a worker, since there is a worker a core; no reports to Ray's makers; no warning about GPUs."""
+"""One thread a worker, since there is a worker a core, and none that stands back behind whatever else runs; no reports
+to Ray's makers; no warning about GPUs."""
 
 
 @dataclass(frozen=True)
@@ -126,7 +128,12 @@ class WorkerPool:
                     result = ray.get(reference)
                 except ray.exceptions.RayTaskError as error:
                     raise error.cause from error
-                except (ray.exceptions.WorkerCrashedError, ray.exceptions.OutOfMemoryError) as error:
+                except (
+                    ray.exceptions.WorkerCrashedError,
+                    ray.exceptions.OutOfMemoryError,
+                    ray.exceptions.NodeDiedError,
+                    ray.exceptions.ObjectLostError,
+                ) as error:
                     yield Lost(item, str(error).splitlines()[0])
                 else:
                     yield Done(item, result)
@@ -162,7 +169,7 @@ class WorkerPool:
         import ray
 
         for attempt in range(1, START_ATTEMPTS + 1):
-            self._folder = _own_folder()
+            self._folder = own_folder()
             os.environ["TMPDIR"] = str(self._folder)
             try:
                 ray.init(
@@ -203,7 +210,7 @@ class WorkerPool:
             raise Interrupted
 
 
-def _own_folder() -> Path:
+def own_folder() -> Path:
     """A folder for Ray and for what workers write meanwhile; those of processes that were killed are removed."""
     parent = Path("/tmp")  # noqa: S108 - Ray's sockets lie below, and their paths may have 107 bytes at most
     for left in parent.glob(f"{FOLDER_PREFIX}*"):

@@ -10,13 +10,13 @@ import json
 
 from safetensors.torch import load as load_tensors
 
-from mtj_api import JobError, MusicTrainingJob
+from mtj_api import MusicTrainingJob
 from mtj_trainer.families.symbolic.weights import CONFIG, TOKENIZER, WEIGHTS
 from mtj_trainer.prepare.dataset import PreparedDataset
 from mtj_trainer.progress import Progress
 from mtj_trainer.publish.card import ModelFacts, model_card
 from mtj_trainer.report.figures import merged, stage_records
-from mtj_trainer.stage import work_dir
+from mtj_trainer.stage import leave_figures, stage_record, work_dir
 from mtj_trainer.storage import open_storage
 
 FOLDER = "model"
@@ -27,31 +27,29 @@ RECORD = "stages/publish.json"
 def publish(job: MusicTrainingJob) -> None:
     """Publish the trained model of a resolved job."""
     output = open_storage(job.spec.output)
-    records = stage_records(output)
-    for stage in ("prepare", "train"):
-        if stage not in records:
-            raise JobError(f"the {stage} stage has not been completed", where=output.url, instead="run the whole job")
+    prepared, trained = stage_record(output, "prepare"), stage_record(output, "train")
     progress = Progress("publish", 1)
-    trained = output.child(records["train"]["weights"])
-    files = {name: trained.read(name) for name in (CONFIG, TOKENIZER, WEIGHTS)}
+    weights = output.child(trained["weights"])
+    files = {name: weights.read(name) for name in (CONFIG, TOKENIZER, WEIGHTS)}
     facts = ModelFacts(
         parameters=sum(tensor.numel() for tensor in load_tensors(files[WEIGHTS]).values()),
         config=json.loads(files[CONFIG]),
         tokenizer=json.loads(files[TOKENIZER]),
     )
-    dataset = PreparedDataset.open(records["prepare"]["dataset"], work_dir())
-    files[CARD] = model_card(job, facts, dataset, merged(records.values())).encode()
+    dataset = PreparedDataset.open(prepared["dataset"], work_dir())
+    files[CARD] = model_card(job, facts, dataset, merged(stage_records(output).values())).encode()
     fingerprint = _fingerprint(files)
     place = f"{output.url.removeprefix('file://')}/{FOLDER}"
     if output.exists(RECORD) and json.loads(output.read(RECORD))["fingerprint"] == fingerprint:
         progress.say(f"nothing to do: the model is at {place}")
-        return
-    output.delete(RECORD)
-    for name, content in files.items():
-        output.write(f"{FOLDER}/{name}", content)
-    record = {"fingerprint": fingerprint, "model": FOLDER}
-    output.write(RECORD, (json.dumps(record, indent=2) + "\n").encode())
-    progress.say(f"model: {place}")
+    else:
+        output.delete(RECORD)
+        for name, content in files.items():
+            output.write(f"{FOLDER}/{name}", content)
+        record = {"fingerprint": fingerprint, "model": FOLDER}
+        output.write(RECORD, (json.dumps(record, indent=2) + "\n").encode())
+        progress.say(f"model: {place}")
+    leave_figures({}, model=f"{output.url}/{FOLDER}")
 
 
 def _fingerprint(files: dict[str, bytes]) -> str:

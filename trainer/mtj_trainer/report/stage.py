@@ -9,7 +9,7 @@ import json
 
 import yaml
 
-from mtj_api import JobError, MusicTrainingJob, resolved_json
+from mtj_api import MusicTrainingJob, resolved_json
 from mtj_trainer.prepare.dataset import PreparedDataset
 from mtj_trainer.progress import Progress
 from mtj_trainer.report.curves import curves, read_rows
@@ -17,7 +17,7 @@ from mtj_trainer.report.data import data_part
 from mtj_trainer.report.figures import KEY, figures_json, merged, stage_records
 from mtj_trainer.report.page import Page, render
 from mtj_trainer.report.players import audio_players, midi_players, sample_players
-from mtj_trainer.stage import work_dir
+from mtj_trainer.stage import leave_figures, stage_record, work_dir
 from mtj_trainer.storage import open_storage
 from mtj_trainer.tokens import make_tokenizer
 
@@ -27,10 +27,8 @@ REPORT = "report.html"
 def report(job: MusicTrainingJob) -> None:
     """Write the report and the figures of a resolved job."""
     output = open_storage(job.spec.output)
+    dataset = PreparedDataset.open(stage_record(output, "prepare")["dataset"], work_dir())
     records = stage_records(output)
-    if "prepare" not in records:
-        raise JobError("the prepare stage has not been completed", where=output.url, instead="run the whole job")
-    dataset = PreparedDataset.open(records["prepare"]["dataset"], work_dir())
     figures = merged(records.values())
     is_trained = "train" in records
     prepared = audio_players(dataset)
@@ -50,6 +48,7 @@ def report(job: MusicTrainingJob) -> None:
     progress = Progress("report", 1)
     progress.say(f"report: {_place(output.url, REPORT)}")
     progress.say(f"figures: {_place(output.url, KEY)}")
+    leave_figures({}, report=f"{output.url}/{REPORT}")
 
 
 def _place(url: str, key: str) -> str:

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from dataclasses import asdict
 
 from torch import Tensor
 
-from mtj_api import JobError, MusicTrainingJob
+from mtj_api import MusicTrainingJob
 from mtj_trainer.families.symbolic.family import SymbolicFamily
 from mtj_trainer.prepare.dataset import PreparedDataset
-from mtj_trainer.stage import Interrupted, run_stage, stop_requested, work_dir
+from mtj_trainer.stage import Interrupted, leave_figures, run_stage, stage_record, stop_requested, work_dir
 from mtj_trainer.storage import Storage, open_storage
-from mtj_trainer.train.checkpoint import CheckpointFolder
+from mtj_trainer.train.checkpoint import CheckpointFolder, RunState
 from mtj_trainer.train.curves import KEY as CURVES_KEY
 from mtj_trainer.train.curves import Curves
 from mtj_trainer.train.distributed import World, join_world
@@ -30,12 +30,15 @@ LOG_EVERY = 10
 def train(job: MusicTrainingJob) -> None:
     """Train the model of a resolved job on its prepared data, from the latest checkpoint on."""
     output = open_storage(job.spec.output)
-    dataset_url = str(_record(output, "stages/prepare.json", "prepare")["dataset"])
+    dataset_url = str(stage_record(output, "prepare")["dataset"])
     with join_world() as world:
-        _train(job, output, dataset_url, world)
+        finished = _train(job, output, dataset_url, world)
+    if not finished:
+        raise Interrupted
 
 
-def _train(job: MusicTrainingJob, output: Storage, dataset_url: str, world: World) -> None:
+def _train(job: MusicTrainingJob, output: Storage, dataset_url: str, world: World) -> bool:
+    """Whether the last step is done; if not, this was told to stop."""
     settings = job.spec.training
     assert settings is not None
     run = fingerprint(job, dataset_url)
@@ -43,7 +46,14 @@ def _train(job: MusicTrainingJob, output: Storage, dataset_url: str, world: Worl
     checkpoints = CheckpointFolder(folder, job.spec.checkpoint.keep)
     done = checkpoints.complete_steps()
     family = SymbolicFamily(job, PreparedDataset.open(dataset_url, work_dir()))
-    metrics = TrainingMetrics(job.metadata.name, world.rank, world.local_rank, job.spec.monitoring.metrics_port)
+    metrics = TrainingMetrics(
+        job.metadata.name,
+        world.rank,
+        world.local_rank,
+        job.spec.monitoring.metrics_port,
+        processes=world.size,
+        checkpoint=lambda: checkpoints.latest if world.is_first else None,
+    )
     resumed = done[-1] if done else 0
     events = None
     if world.is_first:
@@ -58,36 +68,45 @@ def _train(job: MusicTrainingJob, output: Storage, dataset_url: str, world: Worl
     intervals = Intervals(LOG_EVERY, job.spec.evaluation.every_steps, job.spec.checkpoint.every_steps)
     try:
         trainer = Trainer(family, settings, world, checkpoints, save_best, observer, intervals, stop_requested.is_set)
-        if not trainer.run():
-            if world.is_first:
-                print(f"train     stopped at step {trainer.state.step}; its checkpoint is complete", flush=True)
-            raise Interrupted
+        finished = trainer.run()
     finally:
         observer.close()
     if world.is_first:
-        state = trainer.state
-        for name in ("config.json", "tokenizer.json", "model.safetensors"):
-            output.write(f"{BEST}/{name}", folder.read(f"best/{name}"))
-        figures: dict[str, float] = {
-            "train.steps": state.step,
-            "train.seconds": state.seconds,
-            "train.tokens": state.counted,
-            "train.tokens_per_second": state.counted / max(1e-9, state.seconds),
-            "train.data_wait_fraction": state.waited_seconds / max(1e-9, state.seconds),
-        }
-        if state.best_nll is not None and state.best_step is not None:
-            figures |= {"validation.nll": state.best_nll, "validation.best_step": state.best_step}
-        record = {
-            "fingerprint": run,
-            "steps": state.step,
-            "dataset": dataset_url,
-            "curves": CURVES_KEY,
-            "weights": BEST,
-            "checkpoints": folder.url,
-            "figures": figures,
-        }
-        output.write(RECORD, (json.dumps(record, indent=2) + "\n").encode())
+        figures = _figures(trainer.state)
+        if finished:
+            for name in ("config.json", "tokenizer.json", "model.safetensors"):
+                output.write(f"{BEST}/{name}", folder.read(f"best/{name}"))
+            record = {
+                "fingerprint": run,
+                "steps": trainer.state.step,
+                "dataset": dataset_url,
+                "curves": CURVES_KEY,
+                "weights": BEST,
+                "checkpoints": folder.url,
+                "figures": figures,
+            }
+            output.write(RECORD, (json.dumps(record, indent=2) + "\n").encode())
+        else:
+            print(f"train     stopped at step {trainer.state.step}; its checkpoint is complete", flush=True)
+        complete = checkpoints.latest
+        leave_figures(figures, checkpoint=asdict(complete) if complete else None)
     world.barrier()
+    return finished
+
+
+def _figures(state: RunState) -> dict[str, float]:
+    figures: dict[str, float] = {
+        "train.steps": state.step,
+        "train.seconds": state.seconds,
+        "train.tokens": state.counted,
+        "train.tokens_per_second": state.counted / max(1e-9, state.seconds),
+        "train.data_wait_fraction": state.waited_seconds / max(1e-9, state.seconds),
+    }
+    if state.loss is not None:
+        figures["train.loss"] = state.loss
+    if state.best_nll is not None and state.best_step is not None:
+        figures |= {"validation.nll": state.best_nll, "validation.best_step": state.best_step}
+    return figures
 
 
 def _beginning(checkpoints: str, run: str, resumed: int) -> str:
@@ -98,16 +117,6 @@ def _beginning(checkpoints: str, run: str, resumed: int) -> str:
     if others:
         return f"a new run, as data or settings differ; earlier checkpoints stay at {checkpoints}"
     return "from the beginning"
-
-
-def _record(output: Storage, key: str, stage: str) -> dict[str, Any]:
-    try:
-        record: dict[str, Any] = json.loads(output.read(key))
-    except FileNotFoundError:
-        raise JobError(
-            f"the {stage} stage has not been completed", where=f"{output.url}/{key}", instead="run the whole job"
-        ) from None
-    return record
 
 
 if __name__ == "__main__":

@@ -36,6 +36,7 @@ class RunState:
         counted: predictions trained on so far, such as tokens.
         seconds: time spent in training.
         waited_seconds: of these, the time spent waiting for data.
+        loss: as it was last logged.
         window_nll, window_counted: the loss since the last logged step, as a sum and what it is a sum over.
         best_nll, best_step: the best validation loss so far.
     """
@@ -47,6 +48,7 @@ class RunState:
     counted: int = 0
     seconds: float = 0.0
     waited_seconds: float = 0.0
+    loss: float | None = None
     window_nll: float = 0.0
     window_counted: int = 0
     best_nll: float | None = None
@@ -63,6 +65,14 @@ class Restored:
     optimizer: dict[str, Any]
 
 
+@dataclass(frozen=True)
+class Complete:
+    """A checkpoint that a run can go on from."""
+
+    step: int
+    url: str
+
+
 class CheckpointFolder:
     """The checkpoints of one run.
 
@@ -71,6 +81,9 @@ class CheckpointFolder:
     Args:
         folder: where they lie.
         keep: how many of the newest are kept.
+
+    Attributes:
+        latest: the newest one that is complete, as far as this process has read or written one.
     """
 
     def __init__(self, folder: Storage, keep: int) -> None:
@@ -78,6 +91,7 @@ class CheckpointFolder:
         self._keep = keep
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="checkpoint")
         self._writing: Future[None] | None = None
+        self.latest: Complete | None = None
 
     def complete_steps(self) -> list[int]:
         """Steps of the complete checkpoints, oldest first."""
@@ -90,6 +104,7 @@ class CheckpointFolder:
         if not steps:
             return None
         folder = self.folder.child(_name(steps[-1]))
+        self.latest = Complete(steps[-1], folder.url)
         return Restored(
             state=RunState(**json.loads(folder.read(STATE))),
             weights=load_tensors(folder.read(WEIGHTS)),
@@ -123,6 +138,7 @@ class CheckpointFolder:
         torch.save(snapshot.optimizer, buffer)
         folder.write(OPTIMIZER, buffer.getvalue())
         folder.write(STATE, (json.dumps(asdict(snapshot.state), indent=2) + "\n").encode())
+        self.latest = Complete(snapshot.state.step, folder.url)
         for step in self.complete_steps()[: -self._keep]:
             self.folder.delete(f"{_name(step)}/{STATE}")
             self.folder.delete_tree(_name(step))

@@ -3,14 +3,27 @@
 from __future__ import annotations
 
 import os
+import re
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
 import torch.distributed as dist
-from torch import Tensor, nn
-from torch.nn.parallel import DistributedDataParallel
+from torch import Tensor
+
+from mtj_trainer.stage import PeerLost
+
+BLAME_SECONDS = 3.0
+"""How long a process stays that only leaves because of another, so that the other is seen to fail first."""
+
+_LOST = re.compile(
+    "connection closed|connection reset|connection refused|broken pipe|got 0 bytes"
+    "|timed out waiting|timeout caused pair closure|remote process exit",
+    re.IGNORECASE,
+)
+"""What gloo, NCCL and the store say of a peer that is gone."""
 
 
 @dataclass(frozen=True)
@@ -33,13 +46,6 @@ class World:
     def is_first(self) -> bool:
         return self.rank == 0
 
-    def wrap(self, model: nn.Module) -> nn.Module:
-        """The model with gradients averaged over all processes in the backward pass."""
-        if self.size == 1:
-            return model
-        device_ids = [self.device.index] if self.device.type == "cuda" else None
-        return DistributedDataParallel(model, device_ids=device_ids, gradient_as_bucket_view=True)
-
     def sum(self, values: Tensor) -> Tensor:
         """``values`` summed over all processes, in place."""
         if self.size > 1:
@@ -54,27 +60,40 @@ class World:
         return choices[0]
 
     def barrier(self) -> None:
-        if self.size > 1:
-            dist.barrier()
+        """Return when every process has come here."""
+        self.sum(torch.zeros(1))
 
 
 @contextmanager
 def join_world() -> Iterator[World]:
-    """Join the processes that torchrun started: NCCL where there are GPUs, gloo where not."""
+    """Join the processes that were started together: NCCL where there are GPUs, gloo where not.
+
+    Raises:
+        PeerLost: what was done within failed because another process went away.
+    """
     rank, local_rank, size = (int(os.environ.get(name, fallback)) for name, fallback in _TORCHRUN)
     if torch.cuda.is_available():
         device = torch.device("cuda", local_rank % torch.cuda.device_count())
         torch.cuda.set_device(device)
     else:
         device = torch.device("cpu")
-    if size > 1:
-        # With gloo besides NCCL, what lies on the CPU is summed without waiting for the GPU.
-        dist.init_process_group("cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo")
     try:
-        yield World(rank, local_rank, size, device)
-    finally:
         if size > 1:
-            dist.destroy_process_group()
+            # With gloo besides NCCL, what lies on the CPU is summed without waiting for the GPU.
+            dist.init_process_group("cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo")
+        yield World(rank, local_rank, size, device)
+        if size > 1:
+            dist.destroy_process_group()  # not after a failure: NCCL would wait for those that are gone
+    except RuntimeError as error:
+        if not means_lost_peer(error):
+            raise
+        time.sleep(BLAME_SECONDS)
+        raise PeerLost from error
+
+
+def means_lost_peer(error: RuntimeError) -> bool:
+    """Whether an error of torch says that another process is not there any more."""
+    return isinstance(error, dist.DistNetworkError | dist.DistStoreError) or bool(_LOST.search(str(error)))
 
 
 _TORCHRUN = (("RANK", "0"), ("LOCAL_RANK", "0"), ("WORLD_SIZE", "1"))

@@ -7,12 +7,14 @@ import json
 
 from mtj_api import MusicTrainingJob
 
+ELSEWHERE = ("steps", "nodes", "processes_per_node", "engine", "deepspeed", "activation_checkpointing")
+
 
 def fingerprint(job: MusicTrainingJob, dataset: str) -> str:
     """A short hash of the data and of all settings that shape the path of the weights.
 
-    What only says how far (``steps``, and the warm-up that follows from it) or on what machine (processes,
-    activation checkpointing) is left out: a run may be made longer, or go on elsewhere.
+    What only says how far (``steps``, and the warm-up that follows from it) or on what machines (nodes, processes,
+    the engine, activation checkpointing) is left out: a run may be made longer, or go on elsewhere.
 
     Args:
         job: a resolved job.
@@ -21,7 +23,7 @@ def fingerprint(job: MusicTrainingJob, dataset: str) -> str:
     assert job.spec.training is not None
     assert job.spec.model is not None
     training = job.spec.training.model_dump(mode="json")
-    for name in ("steps", "processes_per_node", "activation_checkpointing"):
+    for name in ELSEWHERE:
         del training[name]
     del training["schedule"]["warmup_steps"]
     shaping = {

@@ -1,31 +1,87 @@
-"""torchrun, with the exit code of the process that failed first instead of always 1."""
+"""``python -m mtj_trainer.train.launch``: the training processes of this machine, alone or as one of a gang.
+
+    --standalone --nproc-per-node P -m MODULE ...
+    --nnodes N --nproc-per-node P --rdzv-backend c10d --rdzv-endpoint HOST:PORT --rdzv-id ID -m MODULE ...
+    --launcher deepspeed --nnodes N --node-rank R --nproc-per-node P --master-addr HOST --master-port PORT -m MODULE ...
+
+The exit status keeps the contract of ``mtj_api.contract``: it is that of the process that was the cause.
+"""
 
 from __future__ import annotations
 
-import signal
+import argparse
+import logging
+import os
+import re
 import sys
+from collections.abc import Sequence
 
-from torch.distributed import run
-from torch.distributed.elastic.multiprocessing.api import SignalException
-from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
-
-from mtj_api.contract import ExitCode
+from mtj_api.contract import RENDEZVOUS_PORT
 from mtj_trainer.stage import leave_sentence
 
+QUIET = {"TORCH_CPP_LOG_LEVEL": "ERROR"}
+"""Against a warning for each name that has no address of one kind, in every process."""
 
-def main(arguments: list[str] | None = None) -> int:
-    """Run torchrun with ``arguments``; the exit code keeps the contract of ``mtj_api.contract``."""
-    try:
-        run.main(arguments)
-    except SignalException:  # it was told to stop, has told the processes, and they have saved and left
-        return int(ExitCode.INTERRUPTED)
-    except ChildFailedError as error:
-        rank, failure = error.get_first_failure()
-        if failure.exitcode == -signal.SIGKILL:
-            leave_sentence(f"training process {rank} was ended by SIGKILL, which the system sends when memory runs out")
-        known = {int(code) for code in ExitCode}
-        return failure.exitcode if failure.exitcode in known else int(ExitCode.CRASHED)
-    return int(ExitCode.DONE)
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the processes to their end."""
+    options = parse(arguments)
+    for name, value in QUIET.items():  # before torch is imported, which reads them then
+        os.environ.setdefault(name, value)
+    logging.disable(logging.ERROR)  # what torchrun tells of stops and failures: the processes' sentences say more
+    from mtj_trainer.train.gang import Gang
+    from mtj_trainer.train.launchers import DeepSpeedLauncher, Launcher, Torchrun
+    from mtj_trainer.train.supervisor import Supervisor
+
+    nodes = 1 if options.standalone else options.nnodes
+    gang = Gang(*_place(options), nodes, options.rdzv_id, _say)
+    launcher: Launcher
+    if options.launcher == "deepspeed":
+        launcher = DeepSpeedLauncher(options.command, options.nproc_per_node, gang, options.node_rank)
+    else:
+        launcher = Torchrun(options.command, options.nproc_per_node, gang)
+    code, sentence = Supervisor(launcher, gang).run()
+    if sentence:
+        leave_sentence(sentence)
+    return int(code)
+
+
+def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
+    """The arguments, by torchrun's names; wrong ones end the process with 2."""
+    parser = argparse.ArgumentParser(prog="python -m mtj_trainer.train.launch", description=__doc__)
+    parser.add_argument("--launcher", choices=("torchrun", "deepspeed"), default="torchrun")
+    parser.add_argument("--standalone", action="store_true", help="this machine alone")
+    parser.add_argument("--nnodes", type=int, default=1, help="machines")
+    parser.add_argument("--nproc-per-node", type=int, default=1, help="processes on each")
+    parser.add_argument("--node-rank", type=int, default=0, help="this machine's number, for DeepSpeed's launcher")
+    parser.add_argument("--rdzv-backend", choices=("c10d",), default="c10d")
+    parser.add_argument("--rdzv-endpoint", default="", help="HOST:PORT of the first machine, for torchrun")
+    parser.add_argument("--rdzv-id", default="train", help="tells this gang from others at the same place")
+    parser.add_argument("--master-addr", default="", help="the first machine, for DeepSpeed's launcher")
+    parser.add_argument("--master-port", type=int, default=RENDEZVOUS_PORT)
+    parser.add_argument("-m", dest="command", nargs=argparse.REMAINDER, required=True, help="module and arguments")
+    options = parser.parse_args(arguments)
+    place = options.rdzv_endpoint if options.launcher == "torchrun" else options.master_addr
+    if not options.standalone and not place:
+        needed = "--rdzv-endpoint" if options.launcher == "torchrun" else "--master-addr"
+        parser.error(f"either --standalone or {needed} is needed")
+    if options.rdzv_endpoint and not re.fullmatch(r".+:\d+", options.rdzv_endpoint):
+        parser.error("--rdzv-endpoint must be HOST:PORT")
+    return options
+
+
+def _place(options: argparse.Namespace) -> tuple[str, int]:
+    """Where the gang meets: a machine that is alone takes any free port."""
+    if options.standalone:
+        return "127.0.0.1", 0
+    if options.launcher == "deepspeed":
+        return options.master_addr, options.master_port
+    host, _, port = options.rdzv_endpoint.rpartition(":")
+    return host, int(port)
+
+
+def _say(text: str) -> None:
+    print(f"train     {text}", flush=True)
 
 
 if __name__ == "__main__":

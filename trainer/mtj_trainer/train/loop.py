@@ -7,12 +7,12 @@ decides where to go (losses, requests to stop) is summed over all of them first,
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Generic
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from mtj_api import JobError
 from mtj_api.spec import Training
@@ -20,8 +20,9 @@ from mtj_trainer.families.family import BatchT, Family
 from mtj_trainer.progress import Progress, clock_text
 from mtj_trainer.train.checkpoint import CheckpointFolder, RunState, reseed
 from mtj_trainer.train.distributed import World
+from mtj_trainer.train.engine import make_engine
 from mtj_trainer.train.observe import Observer
-from mtj_trainer.train.optimization import AveragedWeights, learning_rate, make_optimizer
+from mtj_trainer.train.optimization import AveragedWeights, learning_rate
 from mtj_trainer.train.precision import autocast, choose_precision
 from mtj_trainer.train.prefetch import Prefetcher
 
@@ -75,23 +76,27 @@ class Trainer(Generic[BatchT]):
                 where="spec.training.batch.size",
                 instead=f"write a multiple of {settings.batch.accumulation * world.size}",
             )
-        self._model = family.model(world.device)
-        self._optimizer = make_optimizer(self._model, settings.optimizer)
-        self._scaler = torch.amp.grad_scaler.GradScaler(world.device.type, enabled=settings.precision == "fp16")
-        self._averaged = AveragedWeights(self._model, settings.regularization.weight_averaging)
         precision = world.agreed(choose_precision(settings.precision, world.device))
         self.state = RunState(seed=settings.seed, precision=precision)
-        self._restore()
+        restored = checkpoints.load_latest()
+        if restored is not None:
+            self.state = restored.state
+        self._engine = make_engine(family.model(world.device), settings, world, self.state.precision)
+        decay = settings.regularization.weight_averaging
+        self._averaged = AveragedWeights(self._engine.parts(), decay, self._engine.refresh)
+        if restored is not None:
+            self._engine.restore(restored.weights, restored.optimizer)
+            self._averaged.restore(self._engine.divided(restored.averaged))
         self._window_nll = torch.tensor(self.state.window_nll, dtype=torch.float64, device=world.device)
-        self._parallel = world.wrap(self._model)
 
     def run(self) -> bool:
         """Train to the last step; ``False`` if told to stop before, with everything saved."""
         steps, batch = self._settings.steps, self._settings.batch
         batches = Prefetcher(self._passes_of_step, range(self.state.step, steps))
         progress = Progress("train", steps) if self._world.is_first else None
+        self._observer.begin(self.state, of=steps)
         began, waited = time.perf_counter() - self.state.seconds, self.state.waited_seconds
-        self._model.train()
+        self._engine.model.train()
         for passes in batches:
             counted, stop, norm = self._step(passes)
             self.state.step += 1
@@ -108,10 +113,15 @@ class Trainer(Generic[BatchT]):
             if self.state.step % self._every.checkpoint == 0 or is_last or stop:
                 self._checkpoint()
             if stop and not is_last:
-                self._checkpoints.wait()
+                self._finish()
                 return False
-        self._checkpoints.wait()
+        self._finish()
         return True
+
+    def _finish(self) -> None:
+        """Leave no process behind that still writes: one that ends takes the others of its machine along."""
+        self._checkpoints.wait()
+        self._world.barrier()
 
     def _passes_of_step(self, step: int) -> list[BatchT]:
         """This process's part of a step's examples, divided into the passes of accumulation."""
@@ -128,30 +138,26 @@ class Trainer(Generic[BatchT]):
         Nothing here waits for a GPU: what is decided on lies on the CPU, and the loss stays where it is computed.
         """
         reseed(self._settings.seed, self.state.step, self._world.rank)
-        rate = learning_rate(
-            self.state.step, self._settings.steps, self._settings.optimizer.learning_rate, self._settings.schedule
-        )
-        for group in self._optimizer.param_groups:
-            group["lr"] = rate
+        rate = self._rate(self.state.step)
         wishes = torch.tensor([sum(b.counted for b in passes), int(self._should_stop())])
         counted, stop = (int(value) for value in self._world.sum(wishes).tolist())
         total = torch.zeros((), dtype=torch.float64, device=self._world.device)
         for index, batch in enumerate(passes):
-            if isinstance(self._parallel, nn.parallel.DistributedDataParallel):
-                self._parallel.require_backward_grad_sync = index == len(passes) - 1
+            self._engine.begin_pass(last=index == len(passes) - 1)
             with autocast(self._world.device, self.state.precision):
-                nll = self._family.loss(self._parallel, batch.to(self._world.device))
+                nll = self._family.loss(self._engine.parallel, batch.to(self._world.device))
             # Gradients are averaged over processes: times their number makes it the mean over the whole batch.
-            torch.autograd.backward(self._scaler.scale(nll * (self._world.size / counted)))
+            self._engine.backward(nll * (self._world.size / counted))
             total += nll.detach()
-        self._scaler.unscale_(self._optimizer)
-        norm = nn.utils.clip_grad_norm_(self._model.parameters(), self._settings.optimizer.gradient_clip)
-        self._scaler.step(self._optimizer)
-        self._scaler.update()
-        self._optimizer.zero_grad(set_to_none=True)
+        norm = self._engine.step(rate)
         self._averaged.update(self.state.step)
         self._window_nll += self._world.sum(total)
         return counted, stop > 0, norm
+
+    def _rate(self, step: int) -> float:
+        return learning_rate(
+            step, self._settings.steps, self._settings.optimizer.learning_rate, self._settings.schedule
+        )
 
     def _log(self, progress: Progress | None, norm: Tensor) -> None:
         state = self.state
@@ -162,13 +168,14 @@ class Trainer(Generic[BatchT]):
                 where="spec.training.optimizer.learningRate",
                 instead=f"lower it below {self._settings.optimizer.learning_rate:g}, or write precision: fp32",
             )
+        state.loss = loss
         speed = state.counted / state.seconds
         remaining = (self._settings.steps - state.step) * state.seconds / state.step
         self._observer.step(
             state,
             of=self._settings.steps,
             loss=loss,
-            learning_rate=self._optimizer.param_groups[0]["lr"],
+            learning_rate=self._rate(self.state.step - 1),
             gradient_norm=float(norm),
             tokens_per_second=speed,
             eta_seconds=remaining,
@@ -181,17 +188,18 @@ class Trainer(Generic[BatchT]):
     @torch.no_grad()
     def _validate(self, progress: Progress | None) -> None:
         sums = torch.zeros(2, dtype=torch.float64, device=self._world.device)
+        model = self._engine.model
         with self._averaged.in_place():
-            self._model.eval()
-            for batch in self._family.validation(self._world.rank, self._world.size):
+            model.eval()
+            for batch, counts in self._in_step(self._family.validation(self._world.rank, self._world.size)):
                 with autocast(self._world.device, self.state.precision):
-                    nll = self._family.loss(self._model, batch.to(self._world.device))
-                sums += torch.tensor([float(nll), batch.counted], dtype=torch.float64, device=self._world.device)
-            self._model.train()
+                    nll = self._family.loss(model, batch.to(self._world.device))
+                if counts:
+                    sums += torch.tensor([float(nll), batch.counted], dtype=torch.float64, device=self._world.device)
+            model.train()
         nll_sum, counted = self._world.sum(sums).tolist()
         if not counted:  # nothing to compare by: the newest weights are the best ones known
-            if self._world.is_first:
-                self._save_best(self._averaged.weights)
+            self._keep_as_best()
             return
         nll_mean = nll_sum / counted
         self._observer.validation(self.state.step, nll_mean)
@@ -199,27 +207,32 @@ class Trainer(Generic[BatchT]):
             progress.say(f"step {self.state.step}: validation loss {nll_mean:.4f} nats a token")
         if self.state.best_nll is None or nll_mean < self.state.best_nll:
             self.state.best_nll, self.state.best_step = nll_mean, self.state.step
-            if self._world.is_first:
-                self._save_best(self._averaged.weights)
+            self._keep_as_best()
+
+    def _in_step(self, batches: Iterable[BatchT]) -> Iterator[tuple[BatchT, bool]]:
+        """Batches and whether they count. Where a forward pass needs all processes, those that are through go on with
+        something that does not count, until the last is."""
+        if not self._engine.in_step:
+            yield from ((batch, True) for batch in batches)
+            return
+        mine = iter(batches)
+        while True:
+            batch = next(mine, None)
+            if not self._world.sum(torch.tensor([int(batch is not None)])).item():
+                return
+            yield (batch, True) if batch is not None else (self._family.batch(range(1)), False)
+
+    def _keep_as_best(self) -> None:
+        weights = self._engine.whole(self._averaged.weights)
+        if self._world.is_first:
+            self._save_best(weights)
 
     def _checkpoint(self) -> None:
+        began = time.perf_counter()
+        weights = self._engine.whole(self._engine.parts())
+        averaged = self._engine.whole(self._averaged.weights)
+        optimizer = self._engine.optimizer_state()
         if self._world.is_first:
-            began = time.perf_counter()
             self.state.window_nll = float(self._window_nll)
-            self._checkpoints.save(
-                self.state,
-                dict(self._model.state_dict()),
-                self._averaged.weights,
-                {"optimizer": self._optimizer.state_dict(), "scaler": self._scaler.state_dict()},
-            )
+            self._checkpoints.save(self.state, weights, averaged, optimizer)
             self._observer.checkpoint(time.perf_counter() - began)
-
-    def _restore(self) -> None:
-        restored = self._checkpoints.load_latest()
-        if restored is None:
-            return
-        self.state = restored.state
-        self._model.load_state_dict(restored.weights)
-        self._averaged.restore(restored.averaged)
-        self._optimizer.load_state_dict(restored.optimizer["optimizer"])
-        self._scaler.load_state_dict(restored.optimizer["scaler"])

@@ -9,8 +9,8 @@ from __future__ import annotations
 import json
 import sys
 import threading
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -21,6 +21,8 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
 from mtj_api.contract import PROGRESS_PATH, SCRAPE_PATH
+from mtj_trainer.train.checkpoint import Complete
+from mtj_trainer.train.cpu import CpuCollector
 from mtj_trainer.train.gpu import GpuCollector, visible_device
 
 ALL_INTERFACES = "0.0.0.0"  # noqa: S104 - Prometheus and the operator ask from other machines
@@ -49,19 +51,39 @@ class TrainingMetrics:
         rank: this process among all, a label of every series.
         local_rank: this process among those of its machine; added to the port, and picks the GPU that is watched.
         port: of the machine's first process; 0 serves nothing.
+        processes: how many train together.
+        checkpoint: the last complete one; ``None`` where there is none, or another process writes them.
         host: the address to listen on.
     """
 
-    def __init__(self, job: str, rank: int, local_rank: int, port: int, *, host: str = ALL_INTERFACES) -> None:
+    def __init__(
+        self,
+        job: str,
+        rank: int,
+        local_rank: int,
+        port: int,
+        *,
+        processes: int = 1,
+        checkpoint: Callable[[], Complete | None] = lambda: None,
+        host: str = ALL_INTERFACES,
+    ) -> None:
         self._labels = (job, str(rank))
         self._rank = rank
+        self._processes = processes
+        self._checkpoint = checkpoint
+        self._begun = (0, 0)
         self._latest: StepFigures | None = None
         self._checkpoint_seconds = 0.0
         self._gpu = GpuCollector(job, rank, visible_device(local_rank))
         self.registry = CollectorRegistry(auto_describe=False)
         self.registry.register(_Figures(self))
         self.registry.register(self._gpu)
+        self.registry.register(CpuCollector(job, rank))
         self._server = _serve(self, host, port + local_rank) if port else None
+
+    def begin(self, step: int, of: int) -> None:
+        """Training begins, or goes on, after ``step`` of so many steps."""
+        self._begun = step, of
 
     def observe(
         self,
@@ -94,22 +116,29 @@ class TrainingMetrics:
         self._gpu.close()
 
     def progress(self) -> dict[str, object]:
-        """What ``/progress`` answers; before the first logged step all but the first three are ``None``."""
+        """What ``/progress`` answers; the figures of a step are ``None`` before the first that is logged."""
         figures = self._latest
+        checkpoint = self._checkpoint()
+        step, of = (figures.step, figures.of) if figures else self._begun
         return {
             "stage": "train",
             "rank": self._rank,
-            "step": figures.step if figures else 0,
-            "of": figures.of if figures else None,
+            "processes": self._processes,
+            "step": step,
+            "of": of,
             "loss": figures.loss if figures else None,
             "learning_rate": figures.learning_rate if figures else None,
             "tokens_per_second": figures.tokens_per_second if figures else None,
             "eta_seconds": figures.eta_seconds if figures else None,
+            "checkpoint": asdict(checkpoint) if checkpoint else None,
         }
 
     def collect(self) -> Iterator[Metric]:
-        """Every series of this process but its GPU's."""
+        """Every series of this process but those of its processor and GPU."""
         yield self._counter("mtj_train_checkpoint_seconds", "Training stood still for.", self._checkpoint_seconds)
+        checkpoint = self._checkpoint()
+        if checkpoint is not None:
+            yield self._gauge("mtj_train_checkpoint_step", "Step of the last complete checkpoint.", checkpoint.step)
         figures = self._latest
         if figures is None:
             return

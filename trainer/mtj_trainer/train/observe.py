@@ -21,7 +21,10 @@ class Observer:
         self._metrics = metrics
         self._curves = curves
         self._events = events
-        self._seen = 0
+
+    def begin(self, state: RunState, *, of: int) -> None:
+        """Training begins, or goes on, at this state."""
+        self._metrics.begin(state.step, of)
 
     def step(
         self,

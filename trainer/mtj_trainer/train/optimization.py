@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import torch
@@ -43,20 +43,22 @@ class AveragedWeights:
     steps: its decay is at most (1 + n) / (10 + n) after n updates.
 
     Args:
-        model: whose weights are followed.
+        parts: the weights that are followed, by name: all of them, or this process's parts; training changes them.
         decay: of the average; 0 follows the weights without averaging.
+        refresh: is called when they were changed from here.
     """
 
-    def __init__(self, model: nn.Module, decay: float) -> None:
-        self._model = model
+    def __init__(self, parts: dict[str, Tensor], decay: float, refresh: Callable[[], None] = lambda: None) -> None:
+        self._parts = parts
         self._decay = decay
-        self.weights: dict[str, Tensor] = {name: t.detach().clone() for name, t in model.state_dict().items()}
+        self._refresh = refresh
+        self.weights: dict[str, Tensor] = {name: part.detach().clone() for name, part in parts.items()}
 
     @torch.no_grad()
     def update(self, updates: int) -> None:
-        """Take up the model's weights after ``updates`` updates (from 0) before this one."""
+        """Take up the weights after ``updates`` updates (from 0) before this one."""
         decay = min(self._decay, (1 + updates) / (10 + updates))
-        torch._foreach_lerp_(list(self.weights.values()), list(self._model.state_dict().values()), 1.0 - decay)
+        torch._foreach_lerp_(list(self.weights.values()), list(self._parts.values()), 1.0 - decay)
 
     @torch.no_grad()
     def restore(self, weights: dict[str, Tensor]) -> None:
@@ -67,9 +69,15 @@ class AveragedWeights:
     @contextmanager
     def in_place(self) -> Iterator[None]:
         """Let the model have the averaged weights for a while; it gets its own back bit for bit."""
-        own = {name: tensor.detach().clone() for name, tensor in self._model.state_dict().items()}
-        self._model.load_state_dict(self.weights)
+        own = {name: part.detach().clone() for name, part in self._parts.items()}
+        self._put(self.weights)
         try:
             yield
         finally:
-            self._model.load_state_dict(own)
+            self._put(own)
+
+    @torch.no_grad()
+    def _put(self, weights: dict[str, Tensor]) -> None:
+        for name, part in self._parts.items():
+            part.copy_(weights[name])
+        self._refresh()

@@ -1,0 +1,218 @@
+"""Training processes on one machine and on those of a gang: how they are stopped, and what their end means."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from mtj_api.contract import TERMINATION_LOG_ENV, ExitCode
+from mtj_trainer.train.launch import parse
+from mtj_trainer.train.launchers import Failure
+from mtj_trainer.train.supervisor import LOST, sentence, verdict
+from support.ports import free_ports
+from support.witness import eventually
+
+TESTS = Path(__file__).parents[1]
+PEER_LOST, INTERRUPTED, WRONG_JOB, CRASHED = (
+    ExitCode.PEER_LOST,
+    ExitCode.INTERRUPTED,
+    ExitCode.WRONG_JOB,
+    ExitCode.CRASHED,
+)
+
+
+@pytest.mark.parametrize(
+    ("codes", "seen", "expected"),
+    [
+        pytest.param([], "", ExitCode.DONE, id="all done"),
+        pytest.param([], "stopped", ExitCode.DONE, id="told to stop when all was done"),
+        pytest.param([1], "", CRASHED, id="a crash"),
+        pytest.param([7, -15], "", CRASHED, id="any other status is a crash"),
+        pytest.param([65, 65], "", WRONG_JOB, id="all find the job wrong"),
+        pytest.param([69, 65], "", WRONG_JOB, id="the others left before the one that found it wrong"),
+        pytest.param([69, 1], "lost", CRASHED, id="the others left before the one that crashed"),
+        pytest.param([-9, 69], "", CRASHED, id="out of memory, and those that it took along"),
+        pytest.param([75, 75], "stopped", INTERRUPTED, id="stopped"),
+        pytest.param([75, -15], "", INTERRUPTED, id="stopped through another machine; one was slow to leave"),
+        pytest.param([-15, -15], "stopped", INTERRUPTED, id="stopped before there was anything to save"),
+        pytest.param(None, "stopped", INTERRUPTED, id="stopped while waiting for others"),
+        pytest.param([-9, 75], "stopped killed", INTERRUPTED, id="one would not end and was killed"),
+        pytest.param([-9, 75], "stopped", CRASHED, id="one ran out of memory while it saved"),
+        pytest.param([69, 69], "", PEER_LOST, id="another machine is gone"),
+        pytest.param([-15, -15], "lost", PEER_LOST, id="another machine is gone before the first step"),
+        pytest.param([-6, 69], "lost", PEER_LOST, id="NCCL ended a process whose peers are gone"),
+        pytest.param([-6, 69], "", CRASHED, id="an abort of its own"),
+        pytest.param([-9], "lost killed", PEER_LOST, id="one waited for a lost machine and was killed"),
+        pytest.param(None, "lost", PEER_LOST, id="another machine is gone before the processes began"),
+        pytest.param([-15], "", CRASHED, id="somebody ended a process"),
+    ],
+)
+def test_what_the_end_of_processes_means(codes: Sequence[int] | None, seen: str, expected: ExitCode) -> None:
+    failures = None if codes is None else [Failure(code) for code in codes]
+    flags = seen.split()
+    found = verdict(failures, stopped="stopped" in flags, lost="lost" in flags, killed="killed" in flags)
+    assert found is expected
+
+
+@pytest.mark.parametrize(
+    ("code", "failures", "expected"),
+    [
+        (PEER_LOST, [Failure(69, 1)], LOST),
+        (CRASHED, [Failure(-9, 3)], "training process 3 was ended by SIGKILL, which the system sends when memory .*"),
+        (CRASHED, [Failure(-9)], "a training process was ended by SIGKILL, .*"),
+        (CRASHED, [Failure(1, 0)], ""),
+        (WRONG_JOB, [Failure(65, 0)], ""),
+        (INTERRUPTED, [Failure(75, 0)], ""),
+    ],
+)
+def test_a_sentence_is_said_where_no_process_can(code: ExitCode, failures: list[Failure], expected: str) -> None:
+    assert re.fullmatch(expected, sentence(code, failures))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["-m", "x"], "either --standalone or --rdzv-endpoint is needed"),
+        (["--launcher", "deepspeed", "--rdzv-endpoint", "a:1", "-m", "x"], "--standalone or --master-addr is needed"),
+        (["--rdzv-endpoint", "somewhere", "-m", "x"], "--rdzv-endpoint must be HOST:PORT"),
+        (["--standalone"], "the following arguments are required: -m"),
+    ],
+)
+def test_wrong_arguments_are_refused(arguments: list[str], sentence: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as refused:
+        parse(arguments)
+    assert refused.value.code == 2
+    assert sentence in capsys.readouterr().err
+
+
+class Machine:
+    """A launcher with its processes, as the machine of a gang; what it says and leaves."""
+
+    def __init__(self, folder: Path, *arguments: str, parts: Sequence[str], name: str = "0") -> None:
+        self.folder = folder
+        self._left = folder / f"left-{name}"
+        self._printed = folder / f"printed-{name}"
+        command = [sys.executable, "-m", "mtj_trainer.train.launch", *arguments]
+        with self._printed.open("w") as printed:
+            self.process = subprocess.Popen(
+                [*command, "-m", "support.member", str(folder), *parts],
+                env={**os.environ, "PYTHONPATH": str(TESTS), TERMINATION_LOG_ENV: str(self._left)},
+                stdout=printed,
+                stderr=subprocess.STDOUT,
+            )
+
+    def end(self) -> int:
+        return self.process.wait(timeout=120)
+
+    def began(self, processes: int) -> bool:
+        return len(list(self.folder.glob("began-*"))) == processes
+
+    @property
+    def printed(self) -> str:
+        return self._printed.read_text()
+
+    @property
+    def left(self) -> str:
+        return self._left.read_text() if self._left.exists() else ""
+
+
+@pytest.fixture
+def machines() -> Iterator[ExitStack]:
+    """Whatever is started in a test ends with it."""
+    with ExitStack() as stack:
+        yield stack
+
+
+def started(machines: ExitStack, machine: Machine) -> Machine:
+    machines.callback(machine.process.kill)
+    return machine
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("launcher", ["torchrun", "deepspeed"])
+@pytest.mark.parametrize(
+    ("parts", "code", "left"),
+    [
+        (("done", "done"), 0, ""),
+        (("follow", "late-65"), 65, ""),
+        (("kill", "follow"), 1, "ended by SIGKILL"),
+    ],
+)
+def test_one_machine_ends_as_the_process_that_was_the_cause(
+    machines: ExitStack, tmp_path: Path, launcher: str, parts: tuple[str, ...], code: int, left: str
+) -> None:
+    arguments = ("--standalone", "--launcher", launcher, "--nproc-per-node", str(len(parts)))
+    machine = started(machines, Machine(tmp_path, *arguments, parts=parts))
+    assert machine.end() == code, machine.printed
+    assert left in machine.left
+    assert machine.printed == ""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("launcher", ["torchrun", "deepspeed"])
+def test_a_stop_lets_every_process_save(machines: ExitStack, tmp_path: Path, launcher: str) -> None:
+    arguments = ("--standalone", "--launcher", launcher, "--nproc-per-node", "2")
+    machine = started(machines, Machine(tmp_path, *arguments, parts=("save", "save")))
+    eventually(lambda: machine.began(2), 60)
+    machine.process.send_signal(signal.SIGTERM)
+    assert machine.end() == INTERRUPTED, machine.printed
+    assert sorted(path.name for path in tmp_path.glob("saved-*")) == ["saved-0", "saved-1"]
+    assert machine.printed == ""
+
+
+def pair(machines: ExitStack, folder: Path, launcher: str, parts: tuple[str, str]) -> list[Machine]:
+    """Two machines of a gang with a process each; the first hosts the store."""
+    port = free_ports(1)[0]
+    found = []
+    for node in (0, 1):
+        place = (
+            ["--rdzv-backend", "c10d", "--rdzv-endpoint", f"127.0.0.1:{port}", "--rdzv-id", "pair"]
+            if launcher == "torchrun"
+            else ["--node-rank", str(node), "--master-addr", "127.0.0.1", "--master-port", str(port)]
+        )
+        arguments = ["--launcher", launcher, "--nnodes", "2", "--nproc-per-node", "1", *place]
+        machine = started(machines, Machine(folder, *arguments, parts=parts, name=str(node)))
+        if node == 0:
+            eventually(lambda: "1 of 2 machines are here" in machine.printed, 60)  # noqa: B023 - at once
+        found.append(machine)
+    return found
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("launcher", ["torchrun", "deepspeed"])
+def test_a_wrong_job_on_one_machine_is_a_lost_peer_on_the_other(
+    machines: ExitStack, tmp_path: Path, launcher: str
+) -> None:
+    both = pair(machines, tmp_path, launcher, ("65", "work"))
+    codes = sorted(machine.end() for machine in both)
+    assert codes == [WRONG_JOB, PEER_LOST], [machine.printed for machine in both]
+    assert [machine.left for machine in both if machine.process.returncode == PEER_LOST] == [LOST]
+
+
+@pytest.mark.slow
+def test_a_machine_that_is_killed_is_a_lost_peer(machines: ExitStack, tmp_path: Path) -> None:
+    killed, other = pair(machines, tmp_path, "torchrun", ("deaf", "deaf"))
+    eventually(lambda: other.began(2), 60)
+    killed.process.kill()
+    assert other.end() == PEER_LOST, other.printed
+    assert other.left == LOST
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("endpoint", ["no-such-machine.invalid:29400", "192.0.2.1:29400"])
+def test_a_first_machine_that_is_not_there_yet_is_waited_for_until_told_otherwise(
+    machines: ExitStack, tmp_path: Path, endpoint: str
+) -> None:
+    arguments = ("--nnodes", "2", "--rdzv-endpoint", endpoint)
+    machine = started(machines, Machine(tmp_path, *arguments, parts=("done", "done")))
+    eventually(lambda: "waiting for" in machine.printed, 60)
+    machine.process.send_signal(signal.SIGTERM)
+    assert machine.end() == INTERRUPTED, machine.printed

@@ -1,0 +1,236 @@
+"""ZeRO: the processes divide the optimizer's state, the gradients and the weights among them, by DeepSpeed.
+
+Rajbhandari et al. 2020 (arXiv 1910.02054), and Ren et al. 2021 (arXiv 2101.06840) for what is moved to the machine's
+memory. Weights stay in fp32 and the passes run under PyTorch's autocast, as without DeepSpeed: the same numbers are
+computed, and a checkpoint is the same. It costs the memory that half precision would save in the weights.
+"""
+
+from __future__ import annotations
+
+import copy
+import logging
+import os
+import warnings
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+from mtj_api import JobError
+from mtj_api.spec import Training
+from mtj_trainer.train.distributed import World
+from mtj_trainer.train.engine.engine import OptimizerState, Weights
+from mtj_trainer.train.optimization import make_optimizer
+
+MOMENTS = ("exp_avg", "exp_avg_sq")
+"""AdamW's state of each parameter, beside its count of steps."""
+
+
+class ZeroEngine:
+    """See ``Engine``.
+
+    Args:
+        model: on this process's device; its parameters become DeepSpeed's.
+        settings: a resolved job's training.
+        world: this process's place.
+        precision: what passes are computed in.
+
+    Raises:
+        JobError: DeepSpeed cannot train so.
+    """
+
+    def __init__(self, model: nn.Module, settings: Training, world: World, precision: str) -> None:
+        if precision == "fp16":
+            raise JobError(
+                "the engine deepspeed does not train in fp16",
+                where="spec.training.precision",
+                instead="write bf16 or fp32, or engine: torchrun",
+            )
+        if precision == "bf16":  # DeepSpeed switches off, on a GPU, the autocast that its engine is called under
+            model.forward = torch.autocast(world.device.type, dtype=torch.bfloat16)(model.forward)
+        self._stage = settings.deepspeed.zero_stage
+        self.in_step = self._stage == 3
+        self._world = world
+        self.model = model
+        optimizer = make_optimizer(model, settings.optimizer)
+        self._form = copy.deepcopy(optimizer.state_dict())
+        """AdamW's state before the first step: the form in which checkpoints have it."""
+        names = {parameter: name for name, parameter in model.named_parameters()}
+        self._order = [names[parameter] for group in optimizer.param_groups for parameter in group["params"]]
+        self._parameters: dict[str, Any] = dict(model.named_parameters())
+        """To which DeepSpeed adds what it knows of them."""
+        deepspeed = _import_deepspeed(world)
+        self._linked = deepspeed.utils
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about PyTorch's own interfaces
+            engine, self._optimizer, _, _ = deepspeed.initialize(
+                model=model, optimizer=optimizer, config=_config(settings, world), dist_init_required=False
+            )
+        self._engine: Any = engine
+        self.parallel: nn.Module = engine
+
+    def begin_pass(self, *, last: bool) -> None:
+        """See ``Engine.begin_pass``."""
+        self._engine.set_gradient_accumulation_boundary(last)
+
+    def backward(self, loss: Tensor) -> None:
+        """See ``Engine.backward``."""
+        self._engine.backward(loss, scale_wrt_gas=False)
+
+    def step(self, rate: float) -> Tensor:
+        """See ``Engine.step``."""
+        for group in self._optimizer.param_groups:
+            group["lr"] = rate
+        norm = None
+        if self._stage == 0:
+            gradients = [p.grad for p in self._parameters.values() if p.grad is not None]
+            norm = nn.utils.get_total_norm(gradients)
+        self._engine.step()
+        return torch.as_tensor(self._engine.get_global_grad_norm() if norm is None else norm)
+
+    def parts(self) -> Weights:
+        """See ``Engine.parts``: with stage 3 an equal share of each parameter, flat, and before it all of it."""
+        if self._stage < 3:
+            return self.model.state_dict()
+        return {name: parameter.ds_tensor for name, parameter in self._parameters.items()} | self._buffers()
+
+    def refresh(self) -> None:
+        """See ``Engine.refresh``: what stage 3 has gathered for the next pass is let go."""
+        if self._stage == 3:
+            self._engine.empty_partition_cache()
+
+    def whole(self, parts: Weights) -> Weights:
+        """See ``Engine.whole``."""
+        if self._stage < 3:
+            return parts
+        return {name: self._gathered(name, part) if name in self._parameters else part for name, part in parts.items()}
+
+    def divided(self, whole: Weights) -> Weights:
+        """See ``Engine.divided``."""
+        if self._stage < 3:
+            return whole
+        return {name: self._share(name, value) if name in self._parameters else value for name, value in whole.items()}
+
+    def optimizer_state(self) -> OptimizerState:
+        """See ``Engine.optimizer_state``: gathered one parameter at a time; only the first process keeps it."""
+        if self._stage == 0:
+            return {"optimizer": self._optimizer.state_dict(), "scaler": {}}
+        self._link()
+        steps = next(iter(self._flat_states()))["step"]
+        found: dict[int, dict[str, Tensor]] = {}
+        for index, name in enumerate(self._order):
+            moments = {}
+            for key in MOMENTS:
+                value = self._linked.safe_get_full_optimizer_state(self._parameters[name], key)
+                if self._world.is_first:
+                    moments[key] = value.detach().cpu()
+            found[index] = {"step": torch.as_tensor(steps, dtype=torch.float32), **moments}
+        return {"optimizer": {**self._form, "state": found}, "scaler": {}}
+
+    def restore(self, weights: Weights, state: OptimizerState) -> None:
+        """See ``Engine.restore``."""
+        parts = self.divided(weights)
+        with torch.no_grad():
+            for name, part in self.parts().items():
+                part.copy_(parts[name])
+        self.refresh()
+        if self._stage == 0:
+            self._optimizer.load_state_dict(state["optimizer"])
+            return
+        saved = state["optimizer"]["state"]
+        for flat in self._flat_weights():
+            self._optimizer.optimizer.state[flat] = {
+                "step": saved[0]["step"].clone(),
+                **{key: torch.zeros_like(flat) for key in MOMENTS},
+            }
+        self._link()
+        for index, name in enumerate(self._order):
+            self._set(name, weights[name])
+            for key in MOMENTS:
+                self._set(name, saved[index][key], key)
+
+    def _set(self, name: str, value: Tensor, key: str | None = None) -> None:
+        """Set this process's share of a parameter, or of one of its moments, as the optimizer has it."""
+        parameter, utils = self._parameters[name], self._linked
+        if self._stage == 3:
+            share = self._share(name, value)
+            if key is None:
+                utils.safe_set_local_fp32_param(parameter, share)
+            else:
+                utils.safe_set_local_optimizer_state(parameter, share, key)
+        elif key is None:
+            utils.safe_set_full_fp32_param(parameter, value)
+        else:
+            utils.safe_set_full_optimizer_state(parameter, value, key)
+
+    def _flat_weights(self) -> list[Tensor]:
+        """This process's share of the weights as the optimizer has them: a few long vectors."""
+        optimizer = self._optimizer
+        found: list[Tensor] = (
+            optimizer.fp32_partitioned_groups_flat if self._stage == 3 else optimizer.single_partition_of_fp32_groups
+        )
+        return found
+
+    def _flat_states(self) -> Iterator[dict[str, Any]]:
+        for flat in self._flat_weights():
+            yield self._optimizer.optimizer.state[flat]
+
+    def _link(self) -> None:
+        """Tell every parameter where its moments lie; DeepSpeed itself does so for the first group alone."""
+        if self._stage == 3:
+            return
+        for group, flat in zip(self._optimizer.bit16_groups, self._flat_weights(), strict=True):
+            for parameter in group:
+                if parameter._hp_mapping is not None:
+                    parameter._hp_mapping.set_optim_state_fragment(flat, self._optimizer.optimizer.state[flat])
+
+    def _gathered(self, name: str, part: Tensor) -> Tensor:
+        shape = self._parameters[name].ds_shape
+        flat = part.new_empty(part.numel() * self._world.size)
+        dist.all_gather_into_tensor(flat, part.contiguous())
+        return flat[: shape.numel()].view(shape)
+
+    def _share(self, name: str, value: Tensor) -> Tensor:
+        size = self._parameters[name].ds_tensor.numel()
+        flat = nn.functional.pad(value.flatten(), (0, size * self._world.size - value.numel()))
+        return flat[self._world.rank * size : (self._world.rank + 1) * size]
+
+    def _buffers(self) -> Weights:
+        return {name: value for name, value in self.model.state_dict().items() if name not in self._parameters}
+
+
+def _config(settings: Training, world: World) -> dict[str, Any]:
+    """DeepSpeed's configuration: https://www.deepspeed.ai/docs/config-json"""
+    passes = settings.batch.accumulation
+    cpu = {"device": "cpu"}
+    zero: dict[str, Any] = {"stage": settings.deepspeed.zero_stage, "overlap_comm": world.device.type == "cuda"}
+    if settings.deepspeed.offload != "none":
+        zero["offload_optimizer"] = cpu
+    if settings.deepspeed.offload == "all":
+        zero["offload_param"] = cpu
+    if settings.deepspeed.zero_stage == 3:
+        zero["stage3_param_persistence_threshold"] = 0  # else small ones lie on every process besides
+    return {
+        "train_micro_batch_size_per_gpu": settings.batch.size // (passes * world.size),
+        "gradient_accumulation_steps": passes,
+        "gradient_clipping": settings.optimizer.gradient_clip,
+        "zero_optimization": zero,
+        "zero_force_ds_cpu_optimizer": False,  # PyTorch's AdamW is as fast on a CPU, and needs no compiler
+        "steps_per_print": None,
+    }
+
+
+def _import_deepspeed(world: World) -> Any:
+    """DeepSpeed without its chatter, and without compiling what only inference uses."""
+    if world.device.type == "cpu":
+        os.environ.setdefault("DS_ACCELERATOR", "cpu")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        import deepspeed
+        import deepspeed.ops
+    logging.getLogger("DeepSpeed").setLevel(logging.ERROR)
+    deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False
+    deepspeed.init_distributed(dist_backend="gloo" if world.device.type == "cpu" else "nccl", verbose=False)
+    return deepspeed

@@ -1,0 +1,137 @@
+"""The machines that train together: they wait for each other, and learn when one of them has gone.
+
+The first machine hosts a TCP store at the gang's address, which torchrun's rendezvous and the training processes use
+as well. Invariant: nothing here waits for ever without looking, and waiting for others to come has no limit: whoever
+started the machines decides when that has taken too long, by a signal.
+"""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+
+from torch.distributed import DistError, DistNetworkError, PrefixStore, TCPStore  # type: ignore[attr-defined]
+
+from mtj_api.contract import ExitCode
+
+LOOK_SECONDS = 0.5
+"""How often the others are looked for, and looked after."""
+
+FAREWELL_SECONDS = 10.0
+"""How long the host of the store stays for machines that leave in order, too."""
+
+JOINED, LEAVING, BROKEN = "joined", "leaving", "broken"
+
+
+class Gang:
+    """This machine's membership of a gang.
+
+    Args:
+        host: name or address of the first machine; it may not be known yet.
+        port: where the store listens; 0 takes any free one, for a gang of one.
+        nodes: machines in all.
+        name: tells this gang from one that was there before it.
+        say: is told what is waited for.
+    """
+
+    def __init__(self, host: str, port: int, nodes: int, name: str, say: Callable[[str], None] = print) -> None:
+        self.host = host
+        self.port = port
+        self.nodes = nodes
+        self.name = name
+        self._say = say
+        self._hosts = False
+        self._over = threading.Event()
+        self._store: PrefixStore | None = None
+
+    def join(self) -> None:
+        """Return when all machines are here. A signal handler may raise out of it."""
+        self._store = PrefixStore(f"gang/{self.name}", self._connected())
+        here, said = self._store.add(JOINED, 1), 0
+        while here < self.nodes:
+            if here != said:
+                self._say(f"{here} of {self.nodes} machines are here")
+                said = here
+            time.sleep(LOOK_SECONDS)
+            here = self._store.add(JOINED, 0)
+
+    def watch(self, on_loss: Callable[[], None]) -> None:
+        """Call ``on_loss``, once and from a thread of its own, when another machine leaves with its work undone."""
+        threading.Thread(target=self._look, args=(on_loss,), name="gang", daemon=True).start()
+
+    def leave(self, code: ExitCode) -> None:
+        """Say that this machine goes, and how; the others are not waited for, except by the host in good order."""
+        self._over.set()
+        if self._store is None:
+            return
+        with suppress(DistError):  # the host has gone before
+            if code != ExitCode.DONE:
+                self._store.set(BROKEN, str(int(code)))
+            gone = self._store.add(LEAVING, 1)
+            deadline = time.monotonic() + FAREWELL_SECONDS
+            while self._hosts and code in (ExitCode.DONE, ExitCode.INTERRUPTED) and gone < self.nodes:
+                if time.monotonic() > deadline:
+                    return
+                time.sleep(0.05)
+                gone = self._store.add(LEAVING, 0)
+
+    def _look(self, on_loss: Callable[[], None]) -> None:
+        assert self._store is not None
+        while not self._over.wait(LOOK_SECONDS):
+            try:
+                if not self._store.check([BROKEN]):
+                    continue
+            except DistError:
+                pass  # the store went away, and with it the first machine
+            if not self._over.is_set():
+                on_loss()
+            return
+
+    def _connected(self) -> TCPStore:
+        """The store: hosted here where the address is this machine's and still free."""
+        if any(_is_here(address) for address in self._addresses()):
+            with suppress(DistNetworkError):  # taken: on one machine, several may play a gang
+                store = TCPStore(self.host, self.port, is_master=True, wait_for_workers=False)
+                self._hosts = True
+                self.port = store.port
+                return store
+        if not _answers(self.host, self.port):
+            self._say(f"waiting for {self.host}:{self.port}")
+            while not _answers(self.host, self.port):
+                time.sleep(LOOK_SECONDS)
+        return TCPStore(self.host, self.port, is_master=False, wait_for_workers=False)
+
+    def _addresses(self) -> list[tuple[socket.AddressFamily, tuple[str, int]]]:
+        """What the host's name means, once it means anything: on a cluster a name comes with its machine."""
+        said = False
+        while True:
+            try:
+                found = socket.getaddrinfo(self.host, None, type=socket.SOCK_STREAM)
+            except socket.gaierror:
+                if not said:
+                    self._say(f"waiting for the name {self.host}")
+                    said = True
+                time.sleep(LOOK_SECONDS)
+            else:
+                return [(family, (str(address[0]), 0)) for family, _, _, _, address in found]
+
+
+def _is_here(place: tuple[socket.AddressFamily, tuple[str, int]]) -> bool:
+    family, address = place
+    with socket.socket(family) as probe:
+        try:
+            probe.bind(address)
+        except OSError:
+            return False
+    return True
+
+
+def _answers(host: str, port: int) -> bool:
+    try:
+        socket.create_connection((host, port), timeout=2).close()
+    except OSError:
+        return False
+    return True
