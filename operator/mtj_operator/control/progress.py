@@ -1,0 +1,140 @@
+"""Asks trainings how far they are: the first process of each, now and then, over HTTP.
+
+Invariant: asking harms nothing. What does not answer in time, or answers nonsense, is asked again the next time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import math
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import aiohttp
+
+from mtj_api.contract import PROGRESS_PATH
+from mtj_operator.control.cache import Cache
+from mtj_operator.control.log import Log
+from mtj_operator.control.metrics import Metrics
+from mtj_operator.control.snapshots import Key
+from mtj_operator.plan.observed import TrainingProgress
+
+TIMEOUT = 2.0
+_AT_ONCE = 16
+_LONGEST_ANSWER = 64 * 1024
+_TRAIN = "train"
+
+
+class Progress:
+    """Asks all trainings that run.
+
+    Args:
+        cache: which do, and where their answers go.
+        mark: called with the key of each job that told something new.
+        metrics: counts what came of it.
+        seconds: between two rounds.
+        clock: seconds since 1970.
+    """
+
+    def __init__(
+        self,
+        cache: Cache,
+        mark: Callable[[Key], None],
+        metrics: Metrics,
+        seconds: float,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._cache = cache
+        self._mark = mark
+        self._metrics = metrics
+        self._seconds = seconds
+        self._clock = clock
+        self._log = Log("progress")
+
+    async def run(self) -> None:
+        """Do it for ever."""
+        limits = aiohttp.TCPConnector(limit=_AT_ONCE, force_close=True)
+        timeout = aiohttp.ClientTimeout(total=TIMEOUT)
+        async with aiohttp.ClientSession(connector=limits, timeout=timeout) as session:
+            while True:
+                await asyncio.sleep(self._seconds)
+                await self.ask(session)
+
+    async def ask(self, session: aiohttp.ClientSession) -> None:
+        """Ask each training that runs once."""
+        slots = asyncio.Semaphore(_AT_ONCE)
+        running = dict(self._running())
+        for key in self._cache.progress.keys() - running.keys():
+            del self._cache.progress[key]
+        await asyncio.gather(*(self._ask(session, slots, key, *where) for key, where in running.items()))
+
+    def _running(self) -> Iterator[tuple[Key, tuple[str, str]]]:
+        """The jobs whose first training process runs, each with the Job that runs it and its URL."""
+        for entry in self._cache.pods:
+            pod = entry.snapshot
+            if pod.stage == _TRAIN and pod.index == 0 and pod.phase == "Running" and pod.address and not pod.deleted:
+                port = self._port(entry.key)
+                host = f"[{pod.address}]" if ":" in pod.address else pod.address
+                if port:
+                    yield entry.key, (pod.job, f"http://{host}:{port}{PROGRESS_PATH}")
+
+    def _port(self, key: Key) -> int:
+        resource = self._cache.resource(key)
+        if resource is None:
+            return 0
+        port: int = json.loads(resource.spec).get("monitoring", {}).get("metricsPort", 0)
+        return port
+
+    async def _ask(
+        self, session: aiohttp.ClientSession, slots: asyncio.Semaphore, key: Key, job: str, url: str
+    ) -> None:
+        async with slots:
+            try:
+                async with session.get(url, allow_redirects=False) as response:
+                    told = read(await response.content.read(_LONGEST_ANSWER), job, self._clock())
+            except (aiohttp.ClientError, TimeoutError) as error:
+                self._metrics.polls.labels("unreachable").inc()
+                self._log.detail("no answer", job=key, error=error)
+                return
+        if told is None:
+            self._metrics.polls.labels("unreadable").inc()
+            return
+        self._metrics.polls.labels("ok").inc()
+        self._cache.progress[key] = told
+        self._mark(key)
+
+
+def read(answer: bytes, job: str, now: float) -> TrainingProgress | None:
+    """What ``/progress`` says; ``None`` before the first logged step, and for what is no such answer.
+
+    Args:
+        answer: the body of the answer.
+        job: the Job whose pod answered.
+        now: seconds since 1970.
+    """
+    try:
+        told = json.loads(answer)
+        step, of = told["step"], told["of"]
+        checkpoint = told.get("checkpoint") or {}
+        checkpoint_step, checkpoint_url = checkpoint.get("step"), checkpoint.get("url", "")
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return None
+    if not isinstance(step, int) or not isinstance(of, int):
+        return None
+    return TrainingProgress(
+        job=job,
+        told=now,
+        step=step,
+        of=of,
+        loss=_number(told.get("loss")),
+        tokens_per_second=_number(told.get("tokens_per_second")),
+        eta_seconds=_number(told.get("eta_seconds")),
+        checkpoint_step=checkpoint_step if isinstance(checkpoint_step, int) else None,
+        checkpoint_url=checkpoint_url if isinstance(checkpoint_url, str) else "",
+    )
+
+
+def _number(value: Any) -> float | None:
+    return float(value) if isinstance(value, int | float) and math.isfinite(value) else None
