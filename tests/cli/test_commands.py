@@ -133,7 +133,7 @@ def test_explain_gives_every_value_with_its_reason(here: Path, capsys: pytest.Ca
     lines = [" ".join(line.split()) for line in said.splitlines()]
     assert "training.steps 40 set in the job" in lines
     assert "training.schedule.warmupSteps 2 a twentieth of the steps, at most 1000" in lines
-    assert "memory of a training process, about" in lines
+    assert "memory of the training process, about" in lines
     assert "music: the source was not looked at (it was not asked for)" in lines
 
 
@@ -142,7 +142,41 @@ def test_explain_of_data_alone_says_nothing_of_training(here: Path, capsys: pyte
     main(["explain", "job.yaml", "--no-survey"])
     said = capsys.readouterr().out
     assert "dataset.split.train" in said
-    assert not any(word in said for word in ("evaluation.", "checkpoint.", "memory"))
+    assert not any(word in said for word in ("evaluation.", "checkpoint.", "scheduling.", "memory"))
+
+
+def test_explain_says_of_a_cluster_only_what_was_asked_for(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("job.yaml").write_text(WITH_MODEL)
+    main(["explain", "job.yaml", "--no-survey"])
+    assert not any(word in capsys.readouterr().out for word in ("scheduling.", "deepspeed."))
+    main(["explain", "job.yaml", "--no-survey", "--set", "spec.scheduling.resources.train.cpu=4"])
+    said = [line.split()[0] for line in capsys.readouterr().out.splitlines() if " scheduling." in line]
+    retries = [f"scheduling.retries.{of}" for of in ("prepare", "train", "evaluate", "disruptions")]
+    assert said == ["scheduling.resources.train.cpu", *retries]
+
+
+def test_explain_says_what_each_process_holds_of_what_is_divided(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("job.yaml").write_text(WITH_MODEL)
+    many = ["spec.training.nodes=2", "spec.training.processesPerNode=2", "spec.training.engine=deepspeed"]
+    offload = ["spec.training.deepspeed.zeroStage=3", "spec.training.deepspeed.offload=all"]
+    main(["explain", "job.yaml", "--no-survey", *(f"--set={setting}" for setting in (*many, *offload))])
+    lines = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
+    assert "memory of each of 4 training processes on 2 machines, about" in lines
+    assert "weights 1.9 MiB divided by 4 in the machine's memory" in lines
+    assert "gradients 1.9 MiB divided by 4" in lines
+
+
+def test_what_lies_on_a_volume_of_pods_is_looked_for_only_to_run(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    volume = "{name: a, mountPath: /nowhere, persistentVolumeClaim: {claimName: a}}"
+    job = SMALLEST.replace("./music", "/nowhere/music").replace("./out", "/nowhere/out")
+    Path("job.yaml").write_text(f"{job}  scheduling: {{podTemplate: {{volumes: [{volume}]}}}}")
+    assert main(["validate", "job.yaml"]) == 0
+    assert main(["run", "job.yaml"]) == 65
+    assert "there is no folder /nowhere/music" in capsys.readouterr().err
 
 
 def test_explain_as_json_is_for_programs(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -166,7 +200,7 @@ def test_output_that_nobody_reads_is_no_fault() -> None:
     assert (done.stdout, done.stderr) == ("apiVersion: apiextensions.k8s.io/v1\n", "")
 
 
-@pytest.mark.parametrize("command", [[], ["run"], ["validate"], ["explain"], ["crd"]])
+@pytest.mark.parametrize("command", [[], ["run"], ["validate"], ["explain"], ["crd"], ["logs"]])
 def test_help_has_examples(command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as left:
         main([*command, "--help"])

@@ -5,15 +5,18 @@ from __future__ import annotations
 import dataclasses
 import json
 import textwrap
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from pydantic import BaseModel
 
-from mtj_api import Resolution
-from mtj_api.advice import LIBRARIES_BYTES, Machine, Survey, advise
-from mtj_api.estimate import training_memory
+from mtj_api import MusicTrainingJob, Resolution
+from mtj_api.advice import Machine, Survey, advise
+from mtj_api.cluster_advice import is_for_cluster
+from mtj_api.estimate import LIBRARIES_BYTES, divided_parts, offloaded_parts, training_memory
+from mtj_api.resolve import GIVEN, ResolvedValue
+from mtj_api.spec import Training
 from mtj_operator.cli.job import read_job
 from mtj_operator.cli.survey import survey
 from mtj_operator.execute.machine import this_machine
@@ -64,15 +67,27 @@ def explain(file: str, settings: Sequence[str], *, as_json: bool, look: bool) ->
         machine=machine,
         advice=tuple(advise(resolution, found, machine)),
     )
-    print(_as_json(explanation) if as_json else "\n".join(_as_text(resolution.job.metadata.name, explanation)))
+    print(_as_json(explanation) if as_json else "\n".join(_as_text(resolution.job, explanation)))
     return 0
 
 
 def _values(resolution: Resolution) -> Iterator[tuple[str, Any, str]]:
     for value in resolution.values:
-        if resolution.job.spec.model is None and value.path.startswith(NEEDS_MODEL):
-            continue
-        yield value.path, _plain(value.value), value.reason
+        if _acts(value, resolution):
+            yield value.path, _plain(value.value), value.reason
+
+
+def _acts(value: ResolvedValue, resolution: Resolution) -> bool:
+    """Whether a value has an effect that is worth knowing: most of scheduling's defaults ask for nothing."""
+    spec = resolution.job.spec
+    if spec.model is None and value.path.startswith(NEEDS_MODEL):
+        return False
+    if value.path.startswith("spec.training.deepspeed."):
+        return spec.training is not None and spec.training.engine == "deepspeed"
+    if value.path.startswith("spec.scheduling."):
+        retries = value.path.startswith("spec.scheduling.retries.")
+        return value.reason == GIVEN or (retries and is_for_cluster(resolution))
+    return True
 
 
 def _plain(value: Any) -> Any:
@@ -85,9 +100,13 @@ def _memory(resolution: Resolution) -> dict[str, int]:
     spec = resolution.job.spec
     if spec.training is None or spec.model is None or spec.model.architecture is None:
         return {}
-    estimate = training_memory(spec.model.architecture, spec.training, spec.training.processes_per_node)
+    estimate = training_memory(spec.model.architecture, spec.training, _processes(spec.training))
     parts = {field.name: getattr(estimate, field.name) for field in dataclasses.fields(estimate)}
     return {**parts, "libraries": LIBRARIES_BYTES, "total": estimate.total + LIBRARIES_BYTES}
+
+
+def _processes(training: Training) -> int:
+    return training.nodes * training.processes_per_node
 
 
 def _as_json(explanation: Explanation) -> str:
@@ -96,14 +115,12 @@ def _as_json(explanation: Explanation) -> str:
     return json.dumps(document, indent=2, ensure_ascii=False)
 
 
-def _as_text(name: str, explanation: Explanation) -> Iterator[str]:
-    yield f"{name}: every value, and the reason for it"
+def _as_text(job: MusicTrainingJob, explanation: Explanation) -> Iterator[str]:
+    yield f"{job.metadata.name}: every value, and the reason for it"
     yield from _table([(p.removeprefix("spec."), _short(v), r) for p, v, r in explanation.values])
-    if explanation.memory:
+    if explanation.memory and job.spec.training is not None:
         yield ""
-        yield "memory of a training process, about"
-        rows = [(part.replace("_", " "), _mebibytes(size)) for part, size in explanation.memory.items()]
-        yield from (f"  {part:<17} {size:>11}" for part, size in rows)
+        yield from _memory_table(job.spec.training, explanation.memory)
     yield ""
     found, machine = explanation.survey, explanation.machine
     if found is None:
@@ -119,6 +136,17 @@ def _as_text(name: str, explanation: Explanation) -> Iterator[str]:
         yield "nothing to warn of"
     for sentence in explanation.advice:
         yield textwrap.fill(sentence, WIDTH, initial_indent="! ", subsequent_indent="  ")
+
+
+def _memory_table(training: Training, memory: Mapping[str, int]) -> Iterator[str]:
+    processes = _processes(training)
+    machines = f" on {training.nodes} machines" if training.nodes > 1 else ""
+    who = f"each of {processes} training processes{machines}" if processes > 1 else "the training process"
+    yield f"memory of {who}, about"
+    for part, size in memory.items():
+        divided = f"  divided by {processes}" if part in divided_parts(training) and processes > 1 else ""
+        elsewhere = "  in the machine's memory" if part in offloaded_parts(training) else ""
+        yield f"  {part.replace('_', ' '):<17} {_mebibytes(size):>11}{divided}{elsewhere}"
 
 
 def _table(rows: list[tuple[str, str, str]]) -> Iterator[str]:

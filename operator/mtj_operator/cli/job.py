@@ -9,12 +9,18 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mtj_api import JobError, Resolution, load_job, parse_job
+from mtj_api.spec import Volume
 from mtj_operator.plan import absolute
-from mtj_operator.plan.places import local_path
+from mtj_operator.plan.places import local_path, volume_of
 
 
-def read_job(file: str, settings: Sequence[str]) -> Resolution:
+def read_job(file: str, settings: Sequence[str], *, to_run: bool = False) -> Resolution:
     """The job in a file (``-`` is standard input), with the user's settings, and with absolute places.
+
+    Args:
+        file: the job file.
+        settings: values that take the place of the file's.
+        to_run: whether it is to run on this machine, so that what lies on volumes of pods has to be here too.
 
     Raises:
         JobError: it is wrong, or names a place on this machine that is not there.
@@ -25,20 +31,26 @@ def read_job(file: str, settings: Sequence[str]) -> Resolution:
         source, resolution = file, load_job(Path(file), settings)
     try:
         job = absolute(resolution.job, str(Path.cwd()), str(Path.home()))
-        written = resolution.job.spec
-        if job.spec.dataset.source is not None and written.dataset.source is not None:
-            _check_source(job.spec.dataset.source, written.dataset.source, source)
-        if job.spec.model is not None and job.spec.model.pretrained is not None:
-            _check_pretrained(job.spec.model.pretrained)
-        _check_output(job.spec.output)
+        spec, volumes = job.spec, [] if to_run else job.spec.scheduling.pod_template.volumes
+        if path := _here(spec.dataset.source, volumes):
+            _check_source(path, resolution.job.spec.dataset.source or "", source)
+        if spec.model is not None and (path := _here(spec.model.pretrained, volumes)):
+            _check_pretrained(path)
+        if path := _here(spec.output, volumes):
+            _check_output(path)
     except JobError as error:
         raise error.at(source) from None
     return dataclasses.replace(resolution, job=job)
 
 
-def _check_source(url: str, written: str, file: str) -> None:
-    path = local_path(url)
-    if path is None or Path(path).is_dir():
+def _here(url: str | None, volumes: Sequence[Volume]) -> str | None:
+    """The path of a place that is to be on this machine; ``None`` where it is not."""
+    path = None if url is None else local_path(url)
+    return None if path is None or volume_of(path, volumes) else path
+
+
+def _check_source(path: str, written: str, file: str) -> None:
+    if Path(path).is_dir():
         return
     where = "spec.dataset.source"
     if Path(path).exists():
@@ -55,9 +67,8 @@ def _check_source(url: str, written: str, file: str) -> None:
     raise JobError(f"there is no folder {path}", where=where, instead="name a folder with audio or MIDI files")
 
 
-def _check_pretrained(url: str) -> None:
-    path = local_path(url)
-    if path is None or (Path(path) / "model.safetensors").is_file():
+def _check_pretrained(path: str) -> None:
+    if (Path(path) / "model.safetensors").is_file():
         return
     inside = Path(path) / "model"
     instead = (
@@ -66,11 +77,8 @@ def _check_pretrained(url: str) -> None:
     raise JobError(f"there is no model in {path}", where="spec.model.pretrained", instead=instead)
 
 
-def _check_output(url: str) -> None:
+def _check_output(path: str) -> None:
     """Whether the output can be written: the nearest folder that is there must be one, and ours."""
-    path = local_path(url)
-    if path is None:
-        return
     there = Path(path)
     while not there.exists() and there != there.parent:
         there = there.parent

@@ -16,6 +16,7 @@ examples:
   mtj explain job.yaml                         every value of a job, and why it is what it is
   mtj validate job.yaml                        is it right? at once, without running anything
   mtj crd | kubectl apply -f -                 teach a cluster what a MusicTrainingJob is
+  mtj logs chorales --follow                   what all pods of a job on a cluster say, until it has ended
 
 'mtj COMMAND --help' has more of each.
 """
@@ -63,6 +64,21 @@ examples:
   mtj explain job.yaml --json | jq .memory
 """
 
+LOGS = """\
+Prints the logs of all pods of a job on a cluster, each line with its stage and the pod's rank: of finished stages by
+time, then of what runs. The cluster and the namespace are those of kubectl.
+"""
+
+LOGS_EXAMPLES = """\
+examples:
+  mtj logs chorales
+  mtj logs chorales --follow              across restarts and from stage to stage, until the job has ended
+  mtj logs chorales --stage train --rank 1 --tail 100
+  mtj logs chorales --attempt all
+
+exit status: 0 done, 1 the job that was followed has failed, 65 the job cannot be read, 130 stopped by Ctrl-C
+"""
+
 CRD = """\
 Prints the CustomResourceDefinition that teaches a Kubernetes cluster the MusicTrainingJob.
 """
@@ -70,6 +86,19 @@ Prints the CustomResourceDefinition that teaches a Kubernetes cluster the MusicT
 CRD_EXAMPLES = """\
 examples:
   mtj crd | kubectl apply -f -
+"""
+
+OPERATOR = """\
+Runs the MusicTrainingJobs of a Kubernetes cluster, until it is told to stop. In a cluster it runs from its image, with
+manifests/operator; here it takes the cluster of KUBECONFIG, with the rights that you have there.
+"""
+
+OPERATOR_EXAMPLES = """\
+examples:
+  mtj operator --trainer-image mtj-trainer:dev
+  mtj operator --trainer-image mtj-trainer:dev --namespace music --verbose
+
+exit status: 0 told to stop, 1 it could not go on or another replica acts, 65 no cluster is configured
 """
 
 
@@ -103,6 +132,16 @@ def _call(options: argparse.Namespace) -> int:
             from mtj_operator.cli.explain import explain
 
             return explain(options.job, options.set, as_json=options.json, look=options.survey)
+        case "operator":
+            from mtj_operator.control.main import run as operate
+            from mtj_operator.control.settings import from_arguments
+
+            return operate(from_arguments(options))
+        case "logs":
+            from mtj_operator.cli.logs import Wanted, logs
+
+            o = options
+            return logs(Wanted(o.name, o.namespace, o.stage, o.attempt, o.rank, o.follow, o.tail, o.since))
         case _:
             from mtj_api.crd import custom_resource_definition_yaml
 
@@ -136,6 +175,21 @@ def _parser() -> argparse.ArgumentParser:
             default=[],
             help="a value in place of the file's, as spec.training.steps=100; null removes a field; may be repeated",
         )
+    from mtj_operator.control.settings import add_arguments
+
+    operator = _command(commands, "operator", "run the jobs of a cluster", OPERATOR, OPERATOR_EXAMPLES)
+    add_arguments(operator)
+    logs = _command(commands, "logs", "what the pods of a job on a cluster say", LOGS, LOGS_EXAMPLES)
+    logs.add_argument("name", metavar="NAME", help="the name of the job")
+    logs.add_argument("-n", "--namespace", default="", help="of the job; that of the kubeconfig by default")
+    logs.add_argument("--stage", default="", help="of this stage alone")
+    logs.add_argument(
+        "--attempt", metavar="N|all", default="", help="of this attempt, or of all; of the last by default"
+    )
+    logs.add_argument("--rank", metavar="I", type=int, help="of this pod of each stage alone, from 0")
+    logs.add_argument("-f", "--follow", action="store_true", help="go on until the job has ended")
+    logs.add_argument("--tail", metavar="N", type=int, help="begin with so many lines of each log")
+    logs.add_argument("--since", metavar="TIME", default="", help="begin with lines of the last 90s, 10m or 2h")
     _command(commands, "crd", "print the CustomResourceDefinition", CRD, CRD_EXAMPLES)
     return parser
 

@@ -26,7 +26,7 @@ def run(file: str, settings: Sequence[str], *, until: str | None = None) -> int:
     Raises:
         JobError: the job is wrong, or runs already.
     """
-    job = read_job(file, settings).job
+    job = read_job(file, settings, to_run=True).job
     work_dir = work_folder(job, os.environ)
     job_file = work_dir / "job.json"
     stages = plan(job, Site(python=sys.executable, job_file=str(job_file), cores=this_machine().cores))
