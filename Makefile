@@ -17,6 +17,7 @@ PYTEST ?=
 BIN := .venv/bin
 UV := .tools/bin/uv
 READY := .venv/.installed
+CLUSTER := env PYTHONPATH=tools/cluster $(BIN)/python -m testcluster
 
 .DEFAULT_GOAL := help
 
@@ -36,7 +37,7 @@ check: $(READY) lint ## Lint, types, layers and the fast tests: under two minute
 	$(BIN)/pytest -n $(WORKERS) -m "not slow" $(PYTEST)
 
 .PHONY: test
-test: $(READY) sound lint ## All checks and all tests
+test: $(READY) sound build-meanwhile lint ## All checks and all tests
 	$(BIN)/pytest -n $(WORKERS) $(PYTEST)
 
 .PHONY: lint
@@ -51,9 +52,27 @@ format: $(READY) ## Format the code, and mend what ruff can mend
 	$(BIN)/ruff format
 	$(BIN)/ruff check --fix
 
+.PHONY: cluster
+cluster: $(READY) ## A Kubernetes of two nodes on this machine, to try the operator on: as root, and with Go
+	@$(CLUSTER) up
+
+.PHONY: cluster-down
+cluster-down: ## End it
+	@test ! -x $(BIN)/python || $(CLUSTER) down
+
+.PHONY: images
+images: $(READY) ## Build the images that the cluster runs, with buildah, and all else that it needs
+	@$(CLUSTER) prepare
+
 .PHONY: bench
 bench: $(READY) sound ## Measure speed against baselines: the table of docs/performance.md
 	$(BIN)/python tests/scale/bench.py
+
+.PHONY: bench-operator
+bench-operator: $(READY) ## Measure the operator beside Kubeflow Trainer: ten minutes of a machine with nothing else to do
+	tools/cluster/build
+	tools/peers/build .tools/peers
+	$(BIN)/python tests/scale/operator/bench.py
 
 .PHONY: reference
 reference: $(READY) ## Write the generated pages of docs/reference anew
@@ -61,26 +80,30 @@ reference: $(READY) ## Write the generated pages of docs/reference anew
 
 .PHONY: lock
 lock: $(UV) ## Pin dependencies anew: make lock UPGRADE=--upgrade takes the newest
-	$(UV) pip compile pyproject.toml --extra trainer --extra dev --generate-hashes --universal \
+	$(UV) pip compile pyproject.toml --extra operator --extra trainer --extra dev --generate-hashes --universal \
 	  --python-version 3.11 --no-emit-index-url --quiet --custom-compile-command "make lock" $(UPGRADE) \
 	  -o requirements/all.txt
+	$(UV) pip compile pyproject.toml --extra operator --constraint requirements/all.txt --generate-hashes --universal \
+	  --python-version 3.11 --no-emit-index-url --quiet --custom-compile-command "make lock" \
+	  -o requirements/operator.txt
 	printf 'uv\n' | $(UV) pip compile - --generate-hashes --no-emit-index-url --quiet \
 	  --custom-compile-command "make lock" $(UPGRADE) -o requirements/uv.txt
 
 .PHONY: clean
-clean: ## Remove all that make has made, but nothing that a job has made
+clean: cluster-down ## Remove all that make has made, but nothing that a job has made
 	rm -rf .tools .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
 .PHONY: help
 help: ## Show this
 	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} \
-	  /^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	  /^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 # The pieces of set-up.
 
 $(UV): requirements/uv.txt
 	@tools/python-is-new-enough "$(PYTHON)"
-	$(PYTHON) -m venv --clear .tools
+	rm -rf .tools/bin .tools/include .tools/lib .tools/lib64
+	$(PYTHON) -m venv .tools
 	.tools/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/uv.txt
 	@touch $@
 
@@ -96,3 +119,9 @@ $(READY): pyproject.toml .venv/.synced
 .PHONY: sound
 sound:
 	@tools/install-fluidsynth
+
+# What the tests of the cluster need is built beside the other tests; those that need it wait for it.
+.PHONY: build-meanwhile
+build-meanwhile: $(READY)
+	@mkdir -p .tools/cluster
+	@nice -n 5 $(CLUSTER) prepare </dev/null >.tools/cluster/prepare.log 2>&1 &

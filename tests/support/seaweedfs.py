@@ -1,6 +1,7 @@
 """A real S3 server for the tests: SeaweedFS in one process, on free ports of this machine, in a folder of its own.
 
-Invariant: nothing is shared between two servers, and nothing listens beyond 127.0.0.1 or reports home.
+Invariant: nothing is shared between two servers, and nothing listens beyond the address that it was given or reports
+home.
 """
 
 from __future__ import annotations
@@ -47,21 +48,37 @@ class S3Server:
     def secret(self) -> str:
         return self.environment["AWS_SECRET_ACCESS_KEY"]
 
+    @property
+    def store(self) -> S3Store:
+        """Its bucket; a request that fails is not tried again."""
+        return S3Store(
+            BUCKET,
+            endpoint=self.endpoint,
+            region="us-east-1",
+            access_key_id=_ACCESS_KEY,
+            secret_access_key=_SECRET_KEY,
+            client_options={"allow_http": True},
+            retry_config={"max_retries": 0},
+        )
+
 
 @contextmanager
-def running(folder: Path) -> Iterator[S3Server]:
-    """Serve S3 from ``folder`` for the length of the context.
+def running(folder: Path, address: str = "127.0.0.1") -> Iterator[S3Server]:
+    """Serve S3 from ``folder`` at an address of this machine, for the length of the context.
 
     Raises:
         RuntimeError: the server did not come up; the message ends with its log.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    s3, *others = free_ports(8)
+    s3, *others = free_ports(8, address)
     log = folder / "weed.log"
     with log.open("wb") as output:
-        process = subprocess.Popen(_command(folder, s3, others), stdout=output, stderr=output, stdin=subprocess.DEVNULL)
+        process = subprocess.Popen(
+            _command(folder, address, s3, others), stdout=output, stderr=output, stdin=subprocess.DEVNULL
+        )
     try:
-        server = S3Server(f"http://127.0.0.1:{s3}", _environment(f"http://127.0.0.1:{s3}"))
+        endpoint = f"http://{address}:{s3}"
+        server = S3Server(endpoint, _environment(endpoint))
         _await_ready(server, process, log)
         yield server
     finally:
@@ -72,7 +89,7 @@ def running(folder: Path) -> Iterator[S3Server]:
                 socket_file.unlink(missing_ok=True)
 
 
-def _command(folder: Path, s3: int, ports: list[int]) -> list[str]:
+def _command(folder: Path, address: str, s3: int, ports: list[int]) -> list[str]:
     data = folder / "data"
     data.mkdir(exist_ok=True)
     credentials = folder / "identities.json"
@@ -84,7 +101,7 @@ def _command(folder: Path, s3: int, ports: list[int]) -> list[str]:
     credentials.write_text(json.dumps({"identities": [identity]}))
     flags = {
         "dir": data,
-        "ip": "127.0.0.1",
+        "ip": address,
         "master.port": ports[0],
         "master.port.grpc": ports[1],
         "master.volumeSizeLimitMB": 64,
@@ -121,15 +138,7 @@ def _environment(endpoint: str) -> dict[str, str]:
 
 def _await_ready(server: S3Server, process: subprocess.Popen[bytes], log: Path) -> None:
     """Return when a bucket exists that takes and gives an object."""
-    store = S3Store(
-        BUCKET,
-        endpoint=server.endpoint,
-        region="us-east-1",
-        access_key_id=_ACCESS_KEY,
-        secret_access_key=_SECRET_KEY,
-        client_options={"allow_http": True},
-        retry_config={"max_retries": 0},
-    )
+    store = server.store
     deadline = time.monotonic() + _START_SECONDS
     while time.monotonic() < deadline and process.poll() is None:
         try:

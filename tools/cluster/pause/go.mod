@@ -1,0 +1,3 @@
+module mtj.test/pause
+
+go 1.25.0
