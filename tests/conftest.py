@@ -1,13 +1,34 @@
-"""What tests of several concepts share: the real servers that they talk to."""
+"""What tests of several concepts share: the real servers that they talk to, and the order in which they run."""
 
 from __future__ import annotations
 
 import uuid
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
-from support import seaweedfs
+from support import kubernetes_api, seaweedfs, turns
+
+pytest.register_assert_rewrite("support.executor_contract")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    own = "a cluster to run the tests of clusters on, instead of the one of `make cluster`"
+    parser.addoption("--kubeconfig", type=Path, metavar="FILE", help=own)
+
+
+@pytest.hookimpl(tryfirst=True)  # before what is slow is left out
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items[:] = turns.in_turn(items)
+    turns.allow_for_build(items)
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling:
+    config.option.loadscopereorder = False
+    return turns.ByFile(config, log)
 
 
 @pytest.fixture(scope="session")
@@ -30,3 +51,14 @@ def s3_server(_s3_server: seaweedfs.S3Server, monkeypatch: pytest.MonkeyPatch) -
 def s3_url(s3_server: seaweedfs.S3Server) -> str:
     """An empty prefix on the S3 server."""
     return f"s3://{seaweedfs.BUCKET}/{uuid.uuid4().hex}"
+
+
+@pytest.fixture(scope="session")
+def api_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[kubernetes_api.ApiServer]:
+    """A running API server without nodes, with the controllers that clean up; a test works in a namespace of its own.
+
+    Who wants to end it, or other controllers, starts one with ``kubernetes_api.running``.
+    """
+    cleaners = ("garbage-collector-controller", "namespace-controller", "serviceaccount-controller")
+    with kubernetes_api.running(tmp_path_factory.mktemp("kubernetes"), controllers=cleaners) as server:
+        yield server

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,8 @@ from prometheus_client import CollectorRegistry
 
 from mtj_api.contract import ExitCode
 from mtj_api.reference import reference
+from mtj_trainer.train.checkpoint import Complete
+from mtj_trainer.train.cpu import SHORTEST_SECONDS
 from mtj_trainer.train.gpu import SERIES
 from mtj_trainer.train.metrics import TrainingMetrics
 
@@ -33,7 +36,7 @@ def test_the_page_of_the_resource_is_current() -> None:
 
 
 def test_the_page_of_metrics_names_every_series() -> None:
-    metrics = TrainingMetrics("chorales", 0, 0, 0)
+    metrics = TrainingMetrics("chorales", 0, 0, 0, checkpoint=lambda: Complete(1, "s3://music/step-1"))
     metrics.observe(
         step=1,
         of=2,
@@ -46,6 +49,8 @@ def test_the_page_of_metrics_names_every_series() -> None:
         eta_seconds=1.0,
     )
     registry: CollectorRegistry = metrics.registry
+
+    time.sleep(SHORTEST_SECONDS)  # before that nothing is told of the processor
     served = {sample.name for family in registry.collect() for sample in family.samples}
     documented = set(re.findall(r"^\| `(mtj_\w+)`", read("docs/reference/metrics.md"), re.MULTILINE))
     assert documented == served | set(SERIES)
