@@ -23,6 +23,9 @@ from support import music_folder
 
 pytestmark = pytest.mark.slow
 
+SLOWLY = '{"audio": {"features": ["mel", "mfcc", "chroma", "spectralContrast", "tempo", "key"]}}'
+"""Settings with which a file takes so long that a signal comes while others wait."""
+
 
 class Stage:
     """Runs the stage on ``source``, with its output in ``folder``."""
@@ -191,10 +194,10 @@ def test_a_run_that_was_killed_ends_as_one_that_was_not(tmp_path: Path) -> None:
     files = {f"{n}.wav": music_folder.recording(40, seed=n) for n in range(12)}
     files |= {"bad.wav": b"", "metadata.csv": b"file_path,artist\n0.wav,Ann\n1.wav,Ann\nnone.wav,X\n"}
     source = music_folder.write(tmp_path / "in", files)
-    whole = Stage(tmp_path / "whole", str(source))
+    whole = Stage(tmp_path / "whole", str(source), SLOWLY)
     whole.run()
 
-    killed = Stage(tmp_path / "killed", str(source))
+    killed = Stage(tmp_path / "killed", str(source), SLOWLY)
     with killed.start() as process:
         units = killed.output / "data/units"
         while not list(units.glob("*.json")):
@@ -217,8 +220,7 @@ def test_a_run_that_was_killed_ends_as_one_that_was_not(tmp_path: Path) -> None:
 @pytest.mark.parametrize("when", ["while Ray starts", "while it works"])
 def test_a_signal_stops_it_cleanly(tmp_path: Path, number: signal.Signals, when: str) -> None:
     files = {f"{n}.wav": music_folder.recording(60, seed=n) for n in range(20)}
-    slowly = '{"audio": {"features": ["mel", "mfcc", "chroma", "spectralContrast", "tempo", "key"]}}'
-    stage = Stage(tmp_path, str(music_folder.write(tmp_path / "in", files)), slowly)
+    stage = Stage(tmp_path, str(music_folder.write(tmp_path / "in", files)), SLOWLY)
     with stage.start() as process:
         assert process.stdout is not None
         process.stdout.readline()  # "prepare   12 files in ..."

@@ -14,7 +14,7 @@ import asyncio
 import json
 import random
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from typing import NamedTuple
 from urllib.parse import urlencode, urlsplit
 from urllib.request import getproxies, proxy_bypass
@@ -172,7 +172,7 @@ class Client:
 
     async def watch(
         self, kind: Kind, namespace: str | None, *, labels: str, since: int, silence: float
-    ) -> AsyncIterator[Raw]:
+    ) -> AsyncGenerator[Raw, None]:
         """What happens to the objects of a kind, as ``{"type": ..., "object": ...}``, until the server ends it.
 
         Args:
@@ -200,8 +200,11 @@ class Client:
                 self._metrics.calls.labels("watch", kind.plural, response.status).inc()
                 if response.status != 200:
                     raise _error(response.status, await response.read())
-                async for line in response.content:
-                    yield _read(line)
+                try:
+                    async for line in response.content:
+                        yield _read(line)
+                finally:
+                    _cut(response)
         except (aiohttp.ClientError, TimeoutError) as error:
             raise UnreachableError(_words(error)) from error
 
@@ -409,6 +412,13 @@ def _read(data: bytes) -> Raw:
     except ValueError as error:
         raise UnreachableError("the answer is not JSON") from error
     return found
+
+
+def _cut(response: aiohttp.ClientResponse) -> None:
+    """Leave an answer that has no end: a farewell in TLS would outlive the client, as nothing waits for it."""
+    transport = response.connection.transport if response.connection is not None else None
+    if transport is not None:
+        transport.abort()
 
 
 def _words(error: Exception) -> str:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from contextlib import aclosing
 from typing import Generic, TypeVar
 
 from mtj_operator.control.cache import Entry
@@ -63,11 +64,13 @@ class ChildWatch(Generic[T]):
                 if since is None:
                     since = await list_all(self._client, self._intake, self._feed, self._namespace)
                     self.listed.set()
-                async for event in self._client.watch(
+                events = self._client.watch(
                     self._feed.kind, self._namespace, labels=self._feed.labels, since=since, silence=SILENCE
-                ):
-                    since = self._take(event)
-                    pause = 0.0
+                )
+                async with aclosing(events):
+                    async for event in events:
+                        since = self._take(event)
+                        pause = 0.0
                 await asyncio.sleep(_BETWEEN)
             except (ApiError, UnreachableError) as error:
                 if isinstance(error, ApiError) and error.status == 403 and not self.listed.is_set():
