@@ -117,6 +117,8 @@ def test_one_that_began_too_long_ago_lists_anew_and_tells_what_vanished(
         if lists > 1:
             return at
         await asyncio.to_thread(kubectl, "delete", "job", "vanishes")
+        cluster.kill()
+        await asyncio.to_thread(cluster.start)  # remembers nothing that was before
         return 1
 
     monkeypatch.setattr(watch, "list_all", list_late)

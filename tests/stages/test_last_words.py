@@ -23,10 +23,11 @@ from mtj_trainer.stage import PeerLost, leave_figures, run_stage
 from mtj_trainer.storage import StorageUnavailable
 def main(job):
     {}
-run_stage(main)
+run_stage(main, has_gang={})
 """
 
 
+@pytest.mark.parametrize("has_gang", [False, True], ids=["alone", "gang"])
 @pytest.mark.parametrize(
     ("body", "code", "words"),
     [
@@ -39,14 +40,30 @@ run_stage(main)
         ("os.kill(os.getpid(), signal.SIGTERM)", 75, None),
     ],
 )
-def test_a_stage_ends_by_the_contract(tmp_path: Path, body: str, code: int, words: str | None) -> None:
+def test_a_stage_ends_by_the_contract(tmp_path: Path, body: str, code: int, words: str | None, has_gang: bool) -> None:
     job, left = tmp_path / "job.json", tmp_path / "left"
     job.write_text(resolved_json(parse_job(SMALLEST).job))
-    command = [sys.executable, "-c", STAGE.format(body), "--job", str(job)]
+    command = [sys.executable, "-c", STAGE.format(body, has_gang), "--job", str(job)]
     ended = subprocess.run(command, env={TERMINATION_LOG_ENV: str(left)}, capture_output=True, text=True, timeout=60)
     assert ended.returncode == code, ended.stderr
     assert (left.read_text() if left.exists() else None) == words
     assert ended.stdout == ""
+
+
+def test_what_a_stage_has_begun_is_done_when_it_ends_with_its_gang(tmp_path: Path) -> None:
+    job = tmp_path / "job.json"
+    job.write_text(resolved_json(parse_job(SMALLEST).job))
+    body = """
+    import time
+    from concurrent.futures import ThreadPoolExecutor
+    def write():
+        time.sleep(0.3)
+        print("written", end="")
+    ThreadPoolExecutor(1).submit(write)
+"""
+    command = [sys.executable, "-c", STAGE.format(body, True), "--job", str(job)]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "written", "")
 
 
 @pytest.fixture

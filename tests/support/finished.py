@@ -95,6 +95,7 @@ def trained_job(folder: Path, files: dict[str, bytes], tokenizer: str = "grid") 
         track = dataset.tracks[sample.track]
         tokens = dataset.read_tokens(sample)
         pieces.append(Piece(vocabulary, tokens, Conditions(track.key, track.metre, track.tempo, track.programs)))
+    torch.manual_seed(0)
     model = SymbolicModel(SymbolicConfig(vocabulary.size, vocabulary.feature_sizes, 2, 32, 2, 128))
     losses = _train_a_little(model, pieces, vocabulary.pad)
     storage = open_storage(str(output))
@@ -148,7 +149,6 @@ def _source(folder: Path, files: dict[str, bytes]) -> Path:
 
 
 def _train_a_little(model: SymbolicModel, pieces: Sequence[Piece], pad: int) -> list[float]:
-    torch.manual_seed(0)
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-2)
     losses = []
     for step in range(STEPS):

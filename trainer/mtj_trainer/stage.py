@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import atexit
 import json
 import math
 import os
@@ -32,14 +33,20 @@ stop_requested = threading.Event()
 """Set by SIGTERM or SIGINT. A stage with state to save looks at it between steps and raises ``Interrupted``."""
 
 
-def run_stage(main: Callable[[MusicTrainingJob], None], *, saves_itself: bool = False) -> None:
+def run_stage(main: Callable[[MusicTrainingJob], None], *, saves_itself: bool = False, has_gang: bool = False) -> None:
     """Run a stage's ``main`` under the contract of ``mtj_api.contract`` and leave the process.
 
     Args:
         main: the stage; whatever it has written when it returns is complete.
         saves_itself: whether ``main`` watches ``stop_requested``. Other stages are ended at once by a signal:
             what they write is atomic, and a rerun does what is missing.
+        has_gang: whether ``main`` works with ``torch.distributed``. Its threads outlive the groups that they work for,
+            and the one that lets go of a tensor while the interpreter takes itself down aborts the process: so the
+            process ends before that, once files and threads of its own are done.
     """
+    end = _End()
+    if has_gang:
+        atexit.register(end)  # the first to be registered is the last to be called
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("--job", type=Path, required=True, help="resolved job, as JSON")
     job = read_resolved_job(parser.parse_args().job)
@@ -51,24 +58,45 @@ def run_stage(main: Callable[[MusicTrainingJob], None], *, saves_itself: bool = 
 
     signal.signal(signal.SIGTERM, on_signal)
     signal.signal(signal.SIGINT, on_signal)
+    end.code = _outcome(main, job)
+    sys.exit(end.code)
+
+
+class _End:
+    """Ends the process with ``code``, at once."""
+
+    code = ExitCode.CRASHED
+
+    def __call__(self) -> None:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(self.code)
+
+
+def _outcome(main: Callable[[MusicTrainingJob], None], job: MusicTrainingJob) -> ExitCode:
+    """How ``main`` ended, whose last words are left where somebody looks for them.
+
+    Raises:
+        Exception: what nobody foresaw.
+    """
     try:
         main(job)
     except StorageUnavailable as error:  # the job is right: another time it may work
         leave_sentence(str(error))
-        sys.exit(ExitCode.CRASHED)
+        return ExitCode.CRASHED
     except JobError as error:
         leave_sentence(str(error))
-        sys.exit(ExitCode.WRONG_JOB)
+        return ExitCode.WRONG_JOB
     except Interrupted:
-        sys.exit(ExitCode.INTERRUPTED)
+        return ExitCode.INTERRUPTED
     except PeerLost:  # whoever supervises both says so; what the other left is the reason
-        sys.exit(ExitCode.PEER_LOST)
+        return ExitCode.PEER_LOST
     except Exception as error:
         if os.environ.get(TERMINATION_LOG_ENV):
             said = str(error).partition("\n")[0]
             leave_sentence(f"{type(error).__name__}: {said}" if said else type(error).__name__)
         raise
-    sys.exit(ExitCode.DONE)
+    return ExitCode.DONE
 
 
 def leave_sentence(sentence: str) -> None:

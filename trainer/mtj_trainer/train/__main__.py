@@ -120,4 +120,4 @@ def _beginning(checkpoints: str, run: str, resumed: int) -> str:
 
 
 if __name__ == "__main__":
-    run_stage(train, saves_itself=True)
+    run_stage(train, saves_itself=True, has_gang=True)

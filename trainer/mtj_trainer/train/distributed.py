@@ -6,17 +6,26 @@ import os
 import re
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING
 
 import torch
 import torch.distributed as dist
 from torch import Tensor
+from torch.distributed.rendezvous import rendezvous
 
 from mtj_trainer.stage import PeerLost
 
+if TYPE_CHECKING:
+    from torch._C._distributed_c10d import Store
+
 BLAME_SECONDS = 3.0
 """How long a process stays that only leaves because of another, so that the other is seen to fail first."""
+
+PART_SECONDS = timedelta(seconds=30)
+"""How long a process waits for those that are slower to leave."""
 
 _LOST = re.compile(
     "connection closed|connection reset|connection refused|broken pipe|got 0 bytes"
@@ -78,17 +87,32 @@ def join_world() -> Iterator[World]:
     else:
         device = torch.device("cpu")
     try:
-        if size > 1:
-            # With gloo besides NCCL, what lies on the CPU is summed without waiting for the GPU.
-            dist.init_process_group("cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo")
+        if size == 1:
+            yield World(rank, local_rank, size, device)
+            return
+        store, _, _ = next(rendezvous("env://"))
+        # With gloo besides NCCL, what lies on the CPU is summed without waiting for the GPU.
+        backends = "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo"
+        dist.init_process_group(backends, store=store, rank=rank, world_size=size)
         yield World(rank, local_rank, size, device)
-        if size > 1:
-            dist.destroy_process_group()  # not after a failure: NCCL would wait for those that are gone
+        _part(store, rank, size)
+        dist.destroy_process_group()  # not after a failure: NCCL would wait for those that are gone
     except RuntimeError as error:
         if not means_lost_peer(error):
             raise
         time.sleep(BLAME_SECONDS)
         raise PeerLost from error
+
+
+def _part(store: Store, rank: int, size: int) -> None:
+    """Return when every process is through with what they do together.
+
+    gloo takes a peer that has left for a failure even of a sum that is complete, if the slower process has not looked
+    at it yet. The store, which is no process's own, does not.
+    """
+    with suppress(dist.DistError):  # all there was to do is done
+        store.set(f"through/{rank}", "")
+        store.wait([f"through/{one}" for one in range(size)], PART_SECONDS)
 
 
 def means_lost_peer(error: RuntimeError) -> bool:
