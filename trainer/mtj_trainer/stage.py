@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import atexit
 import json
 import math
 import os
@@ -18,6 +17,7 @@ from typing import Any
 
 from mtj_api import JobError, MusicTrainingJob, read_resolved_job
 from mtj_api.contract import TERMINATION_BYTES, TERMINATION_LOG_ENV, WORK_DIR_ENV, ExitCode
+from mtj_trainer.ending import EarlyEnd
 from mtj_trainer.storage import Storage, StorageUnavailable
 
 
@@ -40,13 +40,9 @@ def run_stage(main: Callable[[MusicTrainingJob], None], *, saves_itself: bool = 
         main: the stage; whatever it has written when it returns is complete.
         saves_itself: whether ``main`` watches ``stop_requested``. Other stages are ended at once by a signal:
             what they write is atomic, and a rerun does what is missing.
-        has_gang: whether ``main`` works with ``torch.distributed``. Its threads outlive the groups that they work for,
-            and the one that lets go of a tensor while the interpreter takes itself down aborts the process: so the
-            process ends before that, once files and threads of its own are done.
+        has_gang: whether ``main`` works with ``torch.distributed``.
     """
-    end = _End()
-    if has_gang:
-        atexit.register(end)  # the first to be registered is the last to be called
+    end = EarlyEnd(ExitCode.CRASHED) if has_gang else None
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("--job", type=Path, required=True, help="resolved job, as JSON")
     job = read_resolved_job(parser.parse_args().job)
@@ -58,19 +54,10 @@ def run_stage(main: Callable[[MusicTrainingJob], None], *, saves_itself: bool = 
 
     signal.signal(signal.SIGTERM, on_signal)
     signal.signal(signal.SIGINT, on_signal)
-    end.code = _outcome(main, job)
-    sys.exit(end.code)
-
-
-class _End:
-    """Ends the process with ``code``, at once."""
-
-    code = ExitCode.CRASHED
-
-    def __call__(self) -> None:
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(self.code)
+    code = _outcome(main, job)
+    if end is not None:
+        end.code = code
+    sys.exit(code)
 
 
 def _outcome(main: Callable[[MusicTrainingJob], None], job: MusicTrainingJob) -> ExitCode:

@@ -16,16 +16,16 @@ import re
 import sys
 from collections.abc import Sequence
 
-from mtj_api.contract import RENDEZVOUS_PORT
+from mtj_api.contract import RENDEZVOUS_PORT, ExitCode
+from mtj_trainer.ending import EarlyEnd
 from mtj_trainer.stage import leave_sentence
 
 QUIET = {"TORCH_CPP_LOG_LEVEL": "ERROR"}
 """Against a warning for each name that has no address of one kind, in every process."""
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the processes to their end."""
-    options = parse(arguments)
+def launch(options: argparse.Namespace) -> int:
+    """Run the processes to their end; the exit status."""
     for name, value in QUIET.items():  # before torch is imported, which reads them then
         os.environ.setdefault(name, value)
     logging.disable(logging.ERROR)  # what torchrun tells of stops and failures: the processes' sentences say more
@@ -85,4 +85,7 @@ def _say(text: str) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    arguments = parse()
+    end = EarlyEnd(ExitCode.CRASHED)
+    end.code = launch(arguments)
+    sys.exit(end.code)
