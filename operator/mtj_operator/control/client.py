@@ -51,6 +51,9 @@ _FIRST_PAUSE = 0.25
 _LONGEST_PAUSE = 30.0
 _CALL_SECONDS = 30.0
 _CONNECT_SECONDS = 10.0
+_FAREWELL_SECONDS = 0.25
+"""What aiohttp's documentation gives connections by TLS to say goodbye in: it does not wait for them itself."""
+
 _WRITES = 16
 _CONNECTIONS = 32
 
@@ -114,6 +117,7 @@ class Client:
     async def close(self) -> None:
         """Close all connections."""
         await self._api.close()
+        await asyncio.sleep(_FAREWELL_SECONDS)
 
     async def get(self, kind: Kind, key: Key, *, seconds: float = _CALL_SECONDS) -> Raw:
         """An object.
