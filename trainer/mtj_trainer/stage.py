@@ -42,10 +42,10 @@ def run_stage(main: Callable[[MusicTrainingJob], None], *, saves_itself: bool = 
             what they write is atomic, and a rerun does what is missing.
         has_gang: whether ``main`` works with ``torch.distributed``.
     """
-    end = EarlyEnd(ExitCode.CRASHED) if has_gang else None
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("--job", type=Path, required=True, help="resolved job, as JSON")
     job = read_resolved_job(parser.parse_args().job)
+    end = EarlyEnd(ExitCode.CRASHED) if has_gang else None
 
     def on_signal(_number: int, _frame: FrameType | None) -> None:
         stop_requested.set()
