@@ -145,7 +145,9 @@ class _Writer:
         columns = columns.masked_fill(columns == IGNORED, model.pad)
         guided = sampling.guidance != 1.0
         condition = self._condition(guided, first)
-        cache = EncoderDecoderCache(DynamicCache(config=self._decoder.config), DynamicCache(config=self._decoder.config))
+        cache = EncoderDecoderCache(
+            DynamicCache(config=self._decoder.config), DynamicCache(config=self._decoder.config)
+        )
         chances = chances.to(self.device)
         read = 0
         for column in range(given + 1, columns.shape[2]):
