@@ -3,10 +3,11 @@
 from mtj_trainer.adaptation.adaptation import Adaptation, adapt, choose
 from mtj_trainer.adaptation.files import holds_adaptation, load_adaptation, save_adaptation
 from mtj_trainer.adaptation.merge import merge
-from mtj_trainer.adaptation.targets import MUSICGEN, Targets
+from mtj_trainer.adaptation.targets import MUSICGEN, MUSICGEN_MELODY, Targets
 
 __all__ = [
     "MUSICGEN",
+    "MUSICGEN_MELODY",
     "Adaptation",
     "Targets",
     "adapt",

@@ -26,10 +26,10 @@ class SoftPrompt(nn.Module):
         nn.init.normal_(self.states, std=0.02)
 
     def forward(self, states: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor | None]:
-        """(B, L, width) states and the (B, L) mask of those that count to L + tokens of each."""
+        """(B, L, width) states and the (..., L) mask of those that count to L + tokens of each."""
         learned = self.states.to(states.dtype).expand(len(states), -1, -1)
         if mask is not None:
-            mask = torch.cat([mask.new_ones(learned.shape[:2]), mask], dim=1)
+            mask = torch.cat([mask.new_ones(*mask.shape[:-1], len(self.states)), mask], dim=-1)
         return torch.cat([learned, states], dim=1), mask
 
 
@@ -70,5 +70,7 @@ def prompt(model: nn.Module, settings: Training, targets: Targets) -> Prompt:
 def _prompted(
     decoder: nn.Module, inputs: tuple[Any, ...], named: dict[str, Any]
 ) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    if named.get("encoder_hidden_states") is None:  # in generation, after a first pass whose keys and values are kept
+        return inputs, named
     states, mask = decoder.soft_prompt(named["encoder_hidden_states"], named.get("encoder_attention_mask"))
     return inputs, {**named, "encoder_hidden_states": states, "encoder_attention_mask": mask}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from torch import nn
 
@@ -21,10 +21,10 @@ class Targets:
     decoder's blocks are ever adapted: a text encoder beside it has modules of its own, and stays as it is.
 
     Attributes:
-        decoder: path of the decoder in the model; it is called with ``encoder_hidden_states`` and
-            ``encoder_attention_mask``.
-        blocks: path of the list of its blocks in the decoder.
-        states: in a block, the projection that reads the states of the text.
+        decoder: path, in the model, of the stack of blocks with what is around it; it is called with
+            ``encoder_hidden_states`` and ``encoder_attention_mask``.
+        blocks: path of the list of blocks in the decoder.
+        states: in a block, a projection that reads the states of the text.
         low_rank: what lora and dora adapt.
         scaled: what ia3 scales: keys, values and the inner activations of the feed-forward layer.
         scaled_before: of these, those whose input is scaled rather than their output.
@@ -51,9 +51,9 @@ class Targets:
         return f"{self.decoder}.{self.blocks}"
 
     def pattern(self, ends: Sequence[str]) -> str:
-        """A regular expression for the names of modules in a block that end so, wherever the decoder lies."""
+        """A regular expression for the names of modules in a block that end so."""
         named = "|".join(re.escape(end) for end in ends)
-        return rf"(?:.*\.)?{re.escape(self.blocks)}\.\d+\.(?:.*\.)?(?:{named})"
+        return rf"{re.escape(self.blocks_path)}\.\d+\.(?:.*\.)?(?:{named})"
 
     def linear(self, model: nn.Module, ends: Sequence[str]) -> list[str]:
         """Names of the linear layers in blocks that end in any of ``ends``, in the model's order.
@@ -82,12 +82,15 @@ def _ends(name: str, end: str) -> bool:
 
 
 MUSICGEN = Targets(
-    decoder="decoder",
-    blocks="model.decoder.layers",
+    decoder="decoder.model.decoder",
+    blocks="layers",
     states="encoder_attn.k_proj",
     low_rank=("q_proj", "k_proj", "v_proj", "out_proj"),
     scaled=("k_proj", "v_proj", "fc2"),
     scaled_before=("fc2",),
     followed=("fc2",),
 )
-"""``MusicgenForConditionalGeneration``, which AudioGen is too, and any module whose ``decoder`` is its decoder."""
+"""``MusicgenForConditionalGeneration``, which AudioGen is too, and any module with its decoder as ``decoder``."""
+
+MUSICGEN_MELODY = replace(MUSICGEN, states="self_attn.k_proj")
+"""``MusicgenMelodyForConditionalGeneration``, whose decoder reads the states before the music."""
