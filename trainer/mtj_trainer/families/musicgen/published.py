@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from torch import nn
+
+from mtj_api import JobError
 from mtj_trainer.adaptation import holds_adaptation, load_adaptation
 from mtj_trainer.adaptation.files import base_of
 from mtj_trainer.families.musicgen.complete import MusicGen
 from mtj_trainer.families.musicgen.pretrained import HUB_NAME, load_pretrained
-from torch import nn
-
-from mtj_api import JobError
 from mtj_trainer.storage import Storage, open_storage
 
 IN_AN_OUTPUT = ("model", "train/best")
