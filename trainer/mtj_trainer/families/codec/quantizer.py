@@ -48,6 +48,7 @@ class TrainingQuantizer(nn.Module):
 
     Args:
         quantizer: of the ``DacModel``.
+        fresh: its codebooks are random, and are placed anew.
     """
 
     usage: Tensor
@@ -55,11 +56,11 @@ class TrainingQuantizer(nn.Module):
     sums: Tensor
     """(K, S, D): the sum of these latents, likewise."""
 
-    def __init__(self, quantizer: DacResidualVectorQuantizer) -> None:
+    def __init__(self, quantizer: DacResidualVectorQuantizer, *, fresh: bool = True) -> None:
         super().__init__()
-        codebooks = torch.stack([one.codebook.weight for one in quantizer.quantizers])
-        self.register_buffer("usage", torch.zeros(codebooks.shape[:2]))
-        self.register_buffer("sums", torch.zeros(codebooks.shape))
+        codebooks = torch.stack([one.codebook.weight.detach() for one in quantizer.quantizers])
+        self.register_buffer("usage", torch.full(codebooks.shape[:2], 0.0 if fresh else 1.0))
+        self.register_buffer("sums", torch.zeros_like(codebooks) if fresh else codebooks.clone())
         for one in quantizer.quantizers:
             one.codebook.weight.requires_grad_(False)
 
