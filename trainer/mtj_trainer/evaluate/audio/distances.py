@@ -13,6 +13,9 @@ from mtj_trainer.evaluate.audio.kernel import kernel_distance
 
 Floats = npt.NDArray[np.float32]
 
+NORMAL = 1.96
+"""Standard deviations to either side that hold 95 % of a normal distribution."""
+
 FEWEST = 3
 """Clips in a set: fewer have no distance that means anything."""
 
@@ -34,7 +37,7 @@ def distance_figures(
 
     Returns:
         ``fad.NAME``: Fréchet audio distance, corrected for how few clips there are. ``fad.NAME.low``, ``.high``: its
-        95 % interval. ``fad.NAME.raw``: without the correction. ``kad.NAME``: kernel audio distance. None of them for
+        95 % interval. ``fad.NAME.standard_error``: as far as a normal one that wide. ``fad.NAME.raw``: without the correction. ``kad.NAME``: kernel audio distance. None of them for
         fewer than three clips.
     """
     if min(len(clips), len(reference)) < FEWEST:
@@ -45,6 +48,7 @@ def distance_figures(
         f"fad.{name}": found.corrected,
         f"fad.{name}.low": found.low,
         f"fad.{name}.high": found.high,
+        f"fad.{name}.standard_error": (found.high - found.low) / 2 / NORMAL,
         f"fad.{name}.raw": found.distance,
         f"kad.{name}": kernel_distance(clips, reference, paired=paired),
     }

@@ -1,4 +1,4 @@
-"""A model as people name it: a job's output or its model, an adaptation with the model it belongs to, or a checkpoint."""
+"""A model as people name it: a job's output or its model, an adaptation with what it adapts, or a checkpoint."""
 
 from __future__ import annotations
 
