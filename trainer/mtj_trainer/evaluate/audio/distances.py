@@ -37,8 +37,8 @@ def distance_figures(
 
     Returns:
         ``fad.NAME``: Fréchet audio distance, corrected for how few clips there are. ``fad.NAME.low``, ``.high``: its
-        95 % interval. ``fad.NAME.standard_error``: as far as a normal one that wide. ``fad.NAME.raw``: without the correction. ``kad.NAME``: kernel audio distance. None of them for
-        fewer than three clips.
+        95 % interval. ``fad.NAME.standard_error``: of a normal distribution with such an interval. ``fad.NAME.raw``:
+        without the correction. ``kad.NAME``: kernel audio distance. None of them for fewer than three clips.
     """
     if min(len(clips), len(reference)) < FEWEST:
         return {}
