@@ -13,7 +13,7 @@ import soundfile
 from mtj_trainer.evaluate.samples import INDEX
 from mtj_trainer.report.numbers import short
 from mtj_trainer.report.players import Condition, Player, data_uri
-from mtj_trainer.report.spectrogram import spectrogram
+from mtj_trainer.report.spectrogram import WIDTH, spectrogram
 from mtj_trainer.storage import Storage
 
 SHOWN_FIGURES = {
@@ -22,6 +22,9 @@ SHOWN_FIGURES = {
     "stft_distance": ("STFT distance", ""),
 }
 """What is said of a take under its picture, with its name for people and its unit; the rest is in ``samples.json``."""
+
+NARROW = 360
+"""Width of each picture where three or more are beside each other."""
 
 
 @dataclass(frozen=True)
@@ -53,17 +56,18 @@ def comparisons(output: Storage) -> list[Comparison]:
 
 
 def _comparison(output: Storage, entry: dict[str, Any]) -> Comparison:
+    width = NARROW if len(entry["takes"]) > 2 else WIDTH
     return Comparison(
         title=entry["title"],
         kind="Played from a text" if entry["kind"] == "generated" else "Coded and decoded",
-        takes=[_take(output, entry, take) for take in entry["takes"]],
+        takes=[_take(output, entry, take, width) for take in entry["takes"]],
         text=entry["text"] or "",
         conditions=list(_conditions(entry)),
         note=_likeness(entry["likeness"]),
     )
 
 
-def _take(output: Storage, entry: dict[str, Any], take: dict[str, Any]) -> Player:
+def _take(output: Storage, entry: dict[str, Any], take: dict[str, Any], width: int) -> Player:
     audio, rate = soundfile.read(io.BytesIO(output.read(take["files"]["wav"])), dtype="float32")
     said = [
         f"{name} {short(take['figures'][figure])} {unit}".strip()
@@ -72,10 +76,11 @@ def _take(output: Storage, entry: dict[str, Any], take: dict[str, Any]) -> Playe
     ]
     return Player(
         title=take["label"],
-        kind=", ".join(said),
-        picture=spectrogram(audio, rate, f"{entry['title']}: {take['label']}", seconds=entry["seconds"]),
+        kind=entry["kind"],
+        picture=spectrogram(audio, rate, f"{entry['title']}: {take['label']}", seconds=entry["seconds"], width=width),
         seconds=entry["seconds"],
         mp3=data_uri("audio/mpeg", output.read(take["files"]["mp3"])),
+        note=", ".join(said),
     )
 
 

@@ -41,11 +41,12 @@ _RAMP = ((0.0, (59, 108, 214, 0)), (0.45, (72, 98, 214, 150)), (0.75, (196, 70, 
 """Place between faint and loudest, and its red, green, blue and opacity."""
 
 
-def spectrogram(audio: Floats, rate: int, title: str, *, seconds: float | None = None) -> Markup:
+def spectrogram(audio: Floats, rate: int, title: str, *, seconds: float | None = None, width: int = WIDTH) -> Markup:
     """Draw (n,) or (n, channels) samples in -1 to 1.
 
     Args:
         seconds: how long the picture lasts; as long as the samples by default. Pictures to be compared share it.
+        width: of the whole picture; less where it is shown small, so that its labels can still be read.
     """
     mono = audio if audio.ndim == 1 else audio.mean(axis=1)
     end = seconds or max(len(mono) / rate, 1e-3)
@@ -53,17 +54,17 @@ def spectrogram(audio: Floats, rate: int, title: str, *, seconds: float | None =
     png = palette_png(_shades(level), _palette())
     source = f"data:image/png;base64,{base64.b64encode(png).decode()}"
     base = HEIGHT - BOTTOM
-    extent = f'width="{WIDTH - LEFT}" height="{base - TOP}"'
+    extent = f'width="{width - LEFT}" height="{base - TOP}"'
     parts = [
         f'<image x="{LEFT}" y="{TOP}" {extent} preserveAspectRatio="none" href="{source}"/>',
-        f'<path class="axis" d="M{LEFT} {TOP}V{base}H{WIDTH}"/>',
+        f'<path class="axis" d="M{LEFT} {TOP}V{base}H{width}"/>',
         *_hertz_axis(rate),
-        *_seconds_axis(end),
-        f'<line class="playhead" x1="{LEFT}" x2="{LEFT}" y1="{TOP}" y2="{base}" data-from="{LEFT}" data-to="{WIDTH}"/>',
+        *_seconds_axis(end, width),
+        f'<line class="playhead" x1="{LEFT}" x2="{LEFT}" y1="{TOP}" y2="{base}" data-from="{LEFT}" data-to="{width}"/>',
     ]
     described = f"Mel spectrogram of {title}: {end:.0f} seconds, up to {rate / 2000:g} kHz"
     return Markup(  # noqa: S704 - the description is escaped, all else are numbers and base64
-        f'<svg class="roll" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(described)}">'
+        f'<svg class="roll" viewBox="0 0 {width} {HEIGHT}" role="img" aria-label="{escape(described)}">'
         f"{''.join(parts)}</svg>"
     )
 
@@ -110,13 +111,13 @@ def _hertz_axis(rate: int) -> list[str]:
     return parts
 
 
-def _seconds_axis(end: float) -> list[str]:
+def _seconds_axis(end: float, width: int) -> list[str]:
     marks = [value for value in ticks(0.0, end, 6) if value <= end + 1e-9]
     step = marks[1] - marks[0] if len(marks) > 1 else end
     parts = []
     for value in marks:
-        x = LEFT + value / end * (WIDTH - LEFT)
-        anchor = "start" if value == 0 else "end" if x > WIDTH - 12 else "middle"
+        x = LEFT + value / end * (width - LEFT)
+        anchor = "start" if value == 0 else "end" if x > width - 12 else "middle"
         label = tick_text(value, step) + (" s" if value == 0 else "")
         parts.append(f'<path class="axis" d="M{x:.1f} {HEIGHT - BOTTOM}v4"/>')
         parts.append(f'<text class="tick" x="{x:.1f}" y="{HEIGHT - 3}" text-anchor="{anchor}">{label}</text>')
