@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup
 
+from mtj_trainer.report.comparisons import Comparison
 from mtj_trainer.report.data import DataPart
 from mtj_trainer.report.figures import Figures, Row, others, table
 from mtj_trainer.report.numbers import short
@@ -23,6 +24,7 @@ class Page:
         name: of the job.
         figures: all of them.
         samples: compositions of the model.
+        comparisons: its recordings, beside what they are to be heard with.
         curves: charts of the training run.
         prepared: excerpts of the prepared music.
         job: the resolved job as YAML.
@@ -35,6 +37,7 @@ class Page:
     data: DataPart
     prepared: list[Player]
     job: str
+    comparisons: list[Comparison] = field(default_factory=list)
 
 
 def render(page: Page) -> str:

@@ -13,6 +13,7 @@ from markupsafe import Markup
 from mtj_api import MusicTrainingJob, resolved_json
 from mtj_trainer.prepare.dataset import PreparedDataset
 from mtj_trainer.progress import Progress
+from mtj_trainer.report.comparisons import comparisons
 from mtj_trainer.report.curves import curves, read_rows
 from mtj_trainer.report.data import data_part
 from mtj_trainer.report.figures import KEY, figures_json, merged, stage_records
@@ -42,6 +43,7 @@ def report(job: MusicTrainingJob) -> None:
         curves=_curves(job, output, records["train"]["curves"]) if is_trained else [],
         data=data_part(dataset),
         prepared=prepared,
+        comparisons=comparisons(output) if "evaluate" in records else [],
         job=yaml.safe_dump(json.loads(resolved_json(job)), sort_keys=False, allow_unicode=True),
     )
     output.write(KEY, figures_json(figures))
