@@ -20,7 +20,7 @@ def curves(rows: list[dict[str, Any]]) -> list[Markup]:
     """Loss, learning rate, throughput and gradient norm over steps, each where it was logged."""
     charts = [
         line_chart(
-            [_series(rows, "loss", "training", "muted"), _series(rows, "validation_nll", "validation", "accent")],
+            [_series(rows, "loss", "training", "muted"), _series(rows, "validation_loss", "validation", "accent")],
             title="Loss, nats a token",
             x_label="step",
         ),
