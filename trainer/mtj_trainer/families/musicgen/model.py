@@ -75,10 +75,10 @@ class MusicGenStep(nn.Module):
         if not self.chroma_length:
             return states, batch.mask
         assert batch.melody is not None
-        return torch.cat([self._melody(batch.melody), states], dim=1), None
+        return torch.cat([repeated(batch.melody, self.audio_enc_to_dec_proj, self.chroma_length), states], dim=1), None
 
-    def _melody(self, chroma: Tensor) -> Tensor:
-        """(B, M, 12) to (B, chroma_length, width): projected, then repeated or cut, as transformers has it."""
-        projected = self.audio_enc_to_dec_proj(chroma) if self.audio_enc_to_dec_proj is not None else chroma
-        times = -(-self.chroma_length // projected.shape[1])
-        return projected.repeat(1, times, 1)[:, : self.chroma_length]
+
+def repeated(chroma: Tensor, projection: nn.Linear | None, length: int) -> Tensor:
+    """(B, M, 12) chroma to (B, length, width): projected, then repeated or cut, as transformers has it."""
+    projected = projection(chroma) if projection is not None else chroma
+    return projected.repeat(1, -(-length // projected.shape[1]), 1)[:, :length]
