@@ -5,6 +5,7 @@ Invariants:
 
 - Total and pure: no state of a cluster raises, and nothing but the arguments counts.
 - A fixed point: its own status, with the same children at the same time, is answered with the same status.
+- A child is made of the sources that are in the status as it was read, so that all attempts have the same.
 - What a child proves is in the status before the child is deleted: ``deletions`` follow from the status as it was
   read, never from the one that is about to be written.
 - ``Succeeded`` and ``Failed`` are final.
@@ -37,9 +38,6 @@ from mtj_operator.plan.story.telling import turns
 
 SOON = 0.1
 """Seconds until what was only waiting for the status to be written."""
-
-_TAKES_UP = "takes up what it waited for"
-"""Of a job whose sources are written before anything is made of them, so that no two attempts have different ones."""
 
 
 def decide(observed: Observed, settings: ClusterSettings, now: float) -> Decision:
@@ -97,12 +95,14 @@ class _Chapter:
             over = {"state": "Failed", "completion_time": rfc3339(self.seen.now), "retry_time": None, "message": why}
             return self._decision(self._failed(settled.row.model_copy(update=over), "DeadlineExceeded"), events)
         scheduling = self.job.spec.scheduling
-        waits = self.sources.message or (_TAKES_UP if self.sources.found else "")
-        turn = go_on(settled, self.seen, scheduling, scheduling.image or self.settings.trainer_image, waits)
+        image = scheduling.image or self.settings.trainer_image
+        turn = go_on(settled, self.seen, scheduling, image, self.sources.message)
         self._put(turn.row)
         status = self._status(turn.state, turn.reason, f"{stage}: {turn.message}", turn.row)
-        wake = self.seen.now if waits == _TAKES_UP else turn.wake
-        decision = self._decision(status, events, self._children(stage, turn.make), wake)
+        if self.sources.found:
+            decision = self._decision(status, events, wake=self.seen.now)
+        else:
+            decision = self._decision(status, events, self._children(stage, turn.make), turn.wake)
         return replace(decision, waits_for=self.sources.waits_for)
 
     @cached_property
