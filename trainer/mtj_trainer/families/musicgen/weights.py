@@ -76,6 +76,7 @@ def load_model(folder: Storage) -> MusicGen:
 def read_model(folder: Path, name: str) -> MusicGen:
     """See ``load_model``; ``name`` is what the folder is called where something is wrong with it."""
     import transformers
+    from safetensors import SafetensorError
     from transformers.utils.logging import disable_progress_bar
 
     disable_progress_bar()
@@ -92,7 +93,7 @@ def read_model(folder: Path, name: str) -> MusicGen:
             folder, local_files_only=True, use_safetensors=True, output_loading_info=True, dtype="float32"
         )
         tokenizer = transformers.AutoTokenizer.from_pretrained(folder, local_files_only=True)
-    except (OSError, ValueError, RuntimeError) as error:
+    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         raise JobError(f"this model cannot be read ({error})", where=name, instead="publish it again") from None
     if found["missing_keys"]:
         missing = ", ".join(sorted(found["missing_keys"])[:3])
