@@ -123,7 +123,9 @@ def _as_text(job: MusicTrainingJob, explanation: Explanation) -> Iterator[str]:
         yield from _memory_table(job.spec.training, explanation.memory)
     yield ""
     found, machine = explanation.survey, explanation.machine
-    if found is None:
+    if job.spec.dataset.from_job is not None:
+        yield f"music: data of job {job.spec.dataset.from_job.job}"
+    elif found is None:
         yield f"music: the source was not looked at ({explanation.not_surveyed})"
     else:
         about = "about " if found.estimated else ""
