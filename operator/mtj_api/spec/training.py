@@ -126,6 +126,9 @@ class Peft(SpecModel):
     """Width of an adapter."""
     tokens: int = Field(default=16, ge=1, le=1024)
     """Learned states that strategy prompt puts before those of the text."""
+    merge: bool = False
+    """Publish the whole model with the update worked into it, instead of the update alone; of lora, dora, ia3 and
+    selective."""
 
 
 class Selective(SpecModel):
@@ -145,6 +148,12 @@ class Training(SpecModel):
     """How the model is trained."""
 
     RULES: ClassVar[tuple[Rule, ...]] = (
+        Rule(
+            "!has(self.strategy) || !self.peft.merge || !(self.strategy in ['adapter', 'prompt'])",
+            lambda t: t.strategy not in ("adapter", "prompt") or not t.peft.merge,
+            "no weight of the model can hold an adapter or a prompt; leave merge out, or write lora, dora or ia3",
+            "peft.merge",
+        ),
         Rule(
             "!has(self.batch.size) || "
             "self.batch.size % (self.batch.accumulation * self.nodes * self.processesPerNode) == 0",

@@ -11,7 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from mtj_api import JobError, MusicTrainingJob
+from mtj_trainer.adaptation import Adaptation, save_adaptation
 from mtj_trainer.families.family import Loss
+from mtj_trainer.families.musicgen.adapted import adapt_model, merged
 from mtj_trainer.families.musicgen.batch import Example, MusicGenBatch, collate
 from mtj_trainer.families.musicgen.captions import caption
 from mtj_trainer.families.musicgen.complete import MusicGen
@@ -21,6 +23,7 @@ from mtj_trainer.families.musicgen.texts import Texts
 from mtj_trainer.families.musicgen.weights import save_model
 from mtj_trainer.families.symbolic.sequences import sliding_windows, training_start, window_count
 from mtj_trainer.prepare.dataset import Track
+from mtj_trainer.prepare.split import Side
 from mtj_trainer.storage import Storage, open_storage
 
 if TYPE_CHECKING:
@@ -69,6 +72,7 @@ class MusicGenFamily:
         self._sample_of = np.repeat(np.arange(len(windows)), windows)
         self._window_of = np.concatenate([np.arange(count) for count in windows])
         self._order: tuple[int, npt.NDArray[np.int64]] | None = None
+        self._adaptation: Adaptation | None = None
 
     @property
     def examples(self) -> int:
@@ -78,6 +82,9 @@ class MusicGenFamily:
         """See ``Family.model``: what is trained alone; codec and frozen text encoder stay where they are."""
         made = self._made or self._make()
         self._made, self._saved = None, made
+        if self._training.strategy not in ("full", "finetune"):
+            torch.manual_seed(self._training.seed)
+            self._adaptation = adapt_model(made, self._training)
         set_dropout(made.complete, self._training.regularization.dropout)
         if self._training.activation_checkpointing:
             made.complete.decoder.activation_checkpointing_enable()
@@ -88,10 +95,14 @@ class MusicGenFamily:
         return self._collated([self._example(*divmod(position, self.examples)) for position in positions])
 
     def validation(self, rank: int, world: int) -> Iterator[MusicGenBatch]:
-        """See ``Family.validation``: each code once, with at least half a context before it where there is as much."""
+        """See ``Family.validation``."""
+        return self.side("validation", rank, world)
+
+    def side(self, split: Side, rank: int = 0, world: int = 1) -> Iterator[MusicGenBatch]:
+        """A side of the data: each code once, with at least half a context before it where there is as much."""
         rows = [
             (sample, first, counted_from - first)
-            for sample in self._codes.samples("validation")
+            for sample in self._codes.samples(split)
             for first, counted_from in sliding_windows(sample.frames, self._context)
         ]
         for index, start in enumerate(range(0, len(rows), VALIDATION_ROWS)):
@@ -110,14 +121,19 @@ class MusicGenFamily:
         return nats.sum()
 
     def save(self, folder: Storage, weights: dict[str, Tensor]) -> None:
-        """See ``Family.save``: the whole model, with codec, text encoder and tokenizer."""
-        save_model(folder, self._saved, weights)
+        """See ``Family.save``: the whole model, with codec, text encoder and tokenizer; or an adaptation alone."""
+        if self._adaptation is None:
+            save_model(folder, self._saved, weights)
+        elif self._training.peft.merge:
+            save_model(folder, merged(self._saved, weights))
+        else:
+            save_adaptation(folder, self._adaptation, weights, self._spec.pretrained)
 
     def _make(self) -> MusicGen:
         if self._spec.pretrained is not None:
-            from mtj_trainer.families.musicgen.pretrained import load_pretrained
+            from mtj_trainer.families.musicgen.published import load_merged
 
-            return load_pretrained(self._spec.pretrained)
+            return load_merged(self._spec.pretrained)
         from mtj_trainer.families.codec.codec import DacCodec, EncodecCodec, load_codec
         from mtj_trainer.families.musicgen.scratch import from_scratch
 
