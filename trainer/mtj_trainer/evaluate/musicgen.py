@@ -27,7 +27,7 @@ from mtj_trainer.evaluate.audio.samples import AudioSample, Take, write_audio_sa
 from mtj_trainer.evaluate.codec import through
 from mtj_trainer.families.musicgen.captions import caption
 from mtj_trainer.families.musicgen.complete import MusicGen
-from mtj_trainer.families.musicgen.family import MusicGenFamily
+from mtj_trainer.families.musicgen.crops import Crops
 from mtj_trainer.families.musicgen.generate import Request, codec_of_model, generate_audio
 from mtj_trainer.families.musicgen.published import find_published, load_published
 from mtj_trainer.families.musicgen.sampling import Sampling
@@ -110,11 +110,12 @@ def evaluate_musicgen(
 @torch.no_grad()
 def heldout_nll(job: MusicTrainingJob, codes: CodesDataset, model: MusicGen) -> float:
     """Nats a code of the test split, each predicted with its text and what comes before it."""
-    family = MusicGenFamily(job, codes)
+    assert job.spec.model is not None
+    crops = Crops(model, codes, job.spec.model.conditioning)
     step = model.step().to(usual_device()).eval()
     nats, counted = 0.0, 0
-    for batch in family.side("test", 0, 1):
-        nats += float(family.judge(step, batch.to(usual_device())))
+    for batch in crops.side("test"):
+        nats += float(step(batch.to(usual_device())).sum())
         counted += batch.counted
     return nats / max(1, counted)
 

@@ -14,23 +14,17 @@ from mtj_api import JobError, MusicTrainingJob
 from mtj_trainer.adaptation import Adaptation, save_adaptation
 from mtj_trainer.families.family import Loss
 from mtj_trainer.families.musicgen.adapted import adapt_model, merged
-from mtj_trainer.families.musicgen.batch import Example, MusicGenBatch, collate
+from mtj_trainer.families.musicgen.batch import Example, MusicGenBatch
 from mtj_trainer.families.musicgen.captions import caption
 from mtj_trainer.families.musicgen.complete import MusicGen
 from mtj_trainer.families.musicgen.configure import set_dropout
-from mtj_trainer.families.musicgen.melodies import Melodies
-from mtj_trainer.families.musicgen.texts import Texts
+from mtj_trainer.families.musicgen.crops import Crops
 from mtj_trainer.families.musicgen.weights import save_model
-from mtj_trainer.families.symbolic.sequences import sliding_windows, training_start, window_count
-from mtj_trainer.prepare.dataset import Track
-from mtj_trainer.prepare.split import Side
+from mtj_trainer.families.symbolic.sequences import training_start, window_count
 from mtj_trainer.storage import Storage, open_storage
 
 if TYPE_CHECKING:
-    from mtj_trainer.prepare.codes.dataset import CodesDataset, CodesSample
-
-VALIDATION_ROWS = 8
-"""Rows of a validation batch: as many as fit next to the training state in any case."""
+    from mtj_trainer.prepare.codes.dataset import CodesDataset
 
 MELODY_DROPOUT = 0.5
 """How often a melody is hidden by itself, so that the model also follows a text alone; audiocraft's own setting."""
@@ -65,10 +59,8 @@ class MusicGenFamily:
         self._made: MusicGen | None = made
         self._saved = made
         self._check(made)
-        self._pad, self._channels, self._context = made.pad, made.channels, made.context
-        self._texts = Texts(made, codes)
-        self._melodies = Melodies(codes, made.complete.config.chroma_length) if made.is_melodic else None
-        windows = [window_count(sample.frames, self._context) for sample in self._samples]
+        self._crops = Crops(made, codes, self._conditioning)
+        windows = [window_count(sample.frames, self._crops.context) for sample in self._samples]
         self._sample_of = np.repeat(np.arange(len(windows)), windows)
         self._window_of = np.concatenate([np.arange(count) for count in windows])
         self._order: tuple[int, npt.NDArray[np.int64]] | None = None
@@ -92,22 +84,11 @@ class MusicGenFamily:
 
     def batch(self, positions: Sequence[int]) -> MusicGenBatch:
         """See ``Family.batch``."""
-        return self._collated([self._example(*divmod(position, self.examples)) for position in positions])
+        return self._crops.collated([self._example(*divmod(position, self.examples)) for position in positions])
 
     def validation(self, rank: int, world: int) -> Iterator[MusicGenBatch]:
         """See ``Family.validation``."""
-        return self.side("validation", rank, world)
-
-    def side(self, split: Side, rank: int = 0, world: int = 1) -> Iterator[MusicGenBatch]:
-        """A side of the data: each code once, with at least half a context before it where there is as much."""
-        rows = [
-            (sample, first, counted_from - first)
-            for sample in self._codes.samples(split)
-            for first, counted_from in sliding_windows(sample.frames, self._context)
-        ]
-        for index, start in enumerate(range(0, len(rows), VALIDATION_ROWS)):
-            if index % world == rank:
-                yield self._collated([self._crop(*row) for row in rows[start : start + VALIDATION_ROWS]])
+        return self._crops.side("validation", rank, world)
 
     def loss(self, model: nn.Module, batch: MusicGenBatch) -> Loss:
         """See ``Family.loss``: nats; ``codebook_k`` are those of a code of the k-th codebook."""
@@ -143,7 +124,7 @@ class MusicGenFamily:
         return from_scratch(
             self._spec.architecture,
             codec.module,
-            sorted({caption(self._track(sample)) for sample in self._samples}),
+            sorted({caption(self._codes.dataset.tracks[sample.audio.track]) for sample in self._samples}),
             melody="melody" in self._conditioning,
             dropout=self._training.regularization.dropout,
             seed=self._training.seed,
@@ -170,34 +151,10 @@ class MusicGenFamily:
         random = np.random.default_rng([self._training.seed, epoch, example])
         shift, hide, hide_melody = random.random(3)
         sample = self._samples[self._sample_of[example]]
-        first = training_start(sample.frames, self._context, int(self._window_of[example]), float(shift))
+        first = training_start(sample.frames, self._crops.context, int(self._window_of[example]), float(shift))
         heard = bool(hide >= self._spec.condition_dropout)
         melody = heard and bool(hide_melody >= MELODY_DROPOUT)
-        return self._crop(sample, first, 0, heard=heard, melody=melody, random=random)
-
-    def _crop(
-        self,
-        sample: CodesSample,
-        first: int,
-        counted_from: int,
-        *,
-        heard: bool = True,
-        melody: bool = True,
-        random: np.random.Generator | None = None,
-    ) -> Example:
-        codes = self._codes.read(sample)[:, first : first + self._context].astype(np.int64)
-        chroma = None
-        if self._melodies is not None:
-            listens = melody and "melody" in self._conditioning
-            chroma = self._melodies.of(sample, first) if listens else self._melodies.none()
-        text = self._texts.of(caption(self._track(sample)), random)
-        return Example(codes, text, heard and "text" in self._conditioning, chroma, counted_from)
-
-    def _collated(self, examples: Sequence[Example]) -> MusicGenBatch:
-        return collate(examples, self._pad, self._channels)
-
-    def _track(self, sample: CodesSample) -> Track:
-        return self._codes.dataset.tracks[sample.audio.track]
+        return self._crops.crop(sample, first, heard=heard, melody=melody, random=random)
 
     def _shuffled(self, epoch: int) -> npt.NDArray[np.int64]:
         if self._order is None or self._order[0] != epoch:
