@@ -45,10 +45,7 @@ class GradientBalancer(nn.Module):
         Returns:
             (B, N), without a graph.
         """
-        gradients = [
-            torch.autograd.grad(losses[name], audio, retain_graph=True)[0]
-            for name in self.weights
-        ]
+        gradients = [torch.autograd.grad(losses[name], audio, retain_graph=True)[0] for name in self.weights]
         norms = torch.stack([gradient.flatten(1).norm(dim=1).mean() for gradient in gradients]).detach()
         if dist.is_initialized():
             dist.all_reduce(norms)
