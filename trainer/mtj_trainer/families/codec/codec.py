@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol, Self
 
 import torch
 import torch.nn.functional as F
+from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from mtj_api import JobError
@@ -89,7 +90,7 @@ def load_codec(folder: Storage) -> Codec:
             )
         except FileNotFoundError:
             raise JobError(f"{WEIGHTS} is not here", where=folder.url, instead="publish the codec again") from None
-        except (ValueError, RuntimeError) as error:
+        except (ValueError, RuntimeError, SafetensorError) as error:
             raise JobError(
                 f"this codec cannot be read ({error})", where=folder.url, instead="publish it again"
             ) from None

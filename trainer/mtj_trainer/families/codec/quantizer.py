@@ -19,10 +19,10 @@ from torch import Tensor, nn
 if TYPE_CHECKING:
     from transformers.models.dac.modeling_dac import DacResidualVectorQuantizer, DacVectorQuantize
 
-DECAY = 0.99
+DECAY = 0.97
 """Of the averages, a step."""
 
-LEAST_SHARE = 0.1
+LEAST_SHARE = 0.2
 """An entry that is used less than this part of an even share is put elsewhere."""
 
 
