@@ -155,7 +155,7 @@ def _distances(
     embedders: Sequence[str], clips: Sequence[Clip], heard: dict[str, list[Floats]], rate: int
 ) -> dict[str, float]:
     """How far each contestant's clips are, as a set, from what they were made of."""
-    figures = {}
+    figures: dict[str, float] = {}
     for each in embedders:
         embedder = make_embedder(each)
         reference = embed_clips(embedder, [clip.audio for clip in clips], rate)

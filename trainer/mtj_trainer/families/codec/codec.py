@@ -16,6 +16,7 @@ from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from mtj_api import JobError
+from mtj_trainer.families.quiet import quiet_transformers
 from mtj_trainer.storage import Storage
 
 if TYPE_CHECKING:
@@ -65,9 +66,8 @@ def load_codec(folder: Storage) -> Codec:
         JobError: there is no codec, or one that MusicGen's kind of model cannot use.
     """
     from transformers import DacModel, EncodecModel  # takes seconds to import
-    from transformers.utils.logging import disable_progress_bar
 
-    disable_progress_bar()
+    quiet_transformers()
     try:
         kind = json.loads(folder.read(CONFIG)).get("model_type")
     except FileNotFoundError:

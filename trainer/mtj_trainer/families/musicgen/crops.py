@@ -1,4 +1,4 @@
-"""What a model reads of prepared recordings: crops of their codes, with texts and melodies in the form that it takes."""
+"""What a model reads of prepared recordings: crops of their codes, with texts and melodies as it takes them."""
 
 from __future__ import annotations
 

@@ -16,6 +16,7 @@ from torch import Tensor
 from mtj_api import JobError
 from mtj_trainer.families.musicgen.complete import MusicGen
 from mtj_trainer.families.musicgen.melody import CHROMA, ChromaSettings
+from mtj_trainer.families.quiet import quiet_transformers
 from mtj_trainer.storage import Storage
 
 WEIGHTS, CONFIG = "model.safetensors", "config.json"
@@ -77,9 +78,8 @@ def read_model(folder: Path, name: str) -> MusicGen:
     """See ``load_model``; ``name`` is what the folder is called where something is wrong with it."""
     import transformers
     from safetensors import SafetensorError
-    from transformers.utils.logging import disable_progress_bar
 
-    disable_progress_bar()
+    quiet_transformers()
     try:
         kind = json.loads((folder / CONFIG).read_text()).get("model_type")
     except FileNotFoundError:
