@@ -24,7 +24,12 @@ def tiny_musicgen(seed: int = 0) -> Any:
     config = MusicgenConfig(
         text_encoder=T5Config(vocab_size=32, d_model=TEXT_WIDTH, d_kv=4, d_ff=16, num_layers=1, num_heads=2),
         audio_encoder=EncodecConfig(
-            num_filters=4, hidden_size=8, codebook_size=CODES, codebook_dim=8, upsampling_ratios=[4, 2], sampling_rate=800
+            num_filters=4,
+            hidden_size=8,
+            codebook_size=CODES,
+            codebook_dim=8,
+            upsampling_ratios=[4, 2],
+            sampling_rate=800,
         ),
         decoder=MusicgenDecoderConfig(
             vocab_size=CODES,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from torch import Tensor, nn
+from torch import nn
 
 from mtj_api import JobError
 from mtj_trainer.train.engine.engine import Weights
