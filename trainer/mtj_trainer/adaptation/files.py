@@ -10,6 +10,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict
 
+from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 from torch import Tensor, nn
@@ -86,7 +87,7 @@ def load_adaptation(model: nn.Module, folder: Storage) -> Adaptation:
         raise JobError(
             "there is no adaptation here", where=folder.url, instead=f"name a folder with {PEFT_WEIGHTS} or {WEIGHTS}"
         ) from None
-    except (ValueError, TypeError, KeyError) as error:
+    except (SafetensorError, ValueError, TypeError, KeyError) as error:
         raise JobError(
             f"this adaptation cannot be read ({error})", where=folder.url, instead="publish it again"
         ) from None
