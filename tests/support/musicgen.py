@@ -8,6 +8,7 @@ import torch
 
 from mtj_api.spec.model import Architecture
 from mtj_trainer.families.musicgen.complete import MusicGen
+from mtj_trainer.families.musicgen.configure import configure
 from mtj_trainer.families.musicgen.scratch import from_scratch
 
 CODEBOOK_SIZE = 64
@@ -69,3 +70,26 @@ def dac() -> Any:
 def tiny(codec: Any = None, *, melody: bool = False, dropout: float = 0.0, seed: int = 0) -> MusicGen:
     """A MusicGen from scratch."""
     return from_scratch(SIZES, codec or encodec(), CAPTIONS, melody=melody, dropout=dropout, seed=seed)
+
+
+def with_text_width(model: MusicGen, width: int) -> MusicGen:
+    """The model with a frozen text encoder of another width than the decoder's, as the published ones have it."""
+    import transformers
+
+    torch.manual_seed(1)
+    complete = model.complete
+    text = transformers.T5Config(
+        vocab_size=len(model.tokenizer), d_model=width, d_kv=8, d_ff=32, num_layers=1, num_heads=2
+    )
+    known = {"chroma_length": complete.config.chroma_length} if model.is_melodic else {}
+    config = type(complete.config)(
+        text_encoder=text, audio_encoder=complete.audio_encoder.config, decoder=complete.decoder.config, **known
+    )
+    wider = type(complete)(
+        config,
+        text_encoder=transformers.T5EncoderModel(text),
+        audio_encoder=complete.audio_encoder,
+        decoder=complete.decoder,
+    )
+    configure(wider, model.context)
+    return MusicGen(wider.eval(), model.tokenizer, model.context)

@@ -20,6 +20,7 @@ from mtj_api.spec import Training
 from mtj_operator.cli.job import read_job
 from mtj_operator.cli.survey import survey
 from mtj_operator.execute.machine import this_machine
+from mtj_operator.plan.sources import references
 
 WIDTH = 110
 NEEDS_MODEL = ("spec.checkpoint.", "spec.evaluation.", "spec.dataset.augmentation.", "spec.model", "spec.training")
@@ -131,6 +132,9 @@ def _as_text(job: MusicTrainingJob, explanation: Explanation) -> Iterator[str]:
         about = "about " if found.estimated else ""
         hours = f"{found.midi_hours:.3g} h of MIDI and {found.audio_hours:.3g} h of audio"
         yield f"music: {found.files} files, {about}{hours}"
+    for reference in references(job):
+        result = "data" if reference.stage == "prepare" else "model"
+        yield f"waits for: the {result} of job {reference.job} ({reference.field.removeprefix('spec.')})"
     memory = f", {machine.memory / 2**30:.0f} GiB" if machine.memory else ""
     yield f"machine: {machine.cores} cores{memory}, {machine.gpus or 'no'} GPU{'s' if machine.gpus > 1 else ''}"
     yield ""

@@ -5,16 +5,14 @@ Invariant: ``samples.json`` is written last; what it names is there.
 
 from __future__ import annotations
 
-import io
 import json
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-import soundfile
 
 from mtj_trainer.evaluate.compose import Composition
-from mtj_trainer.evaluate.sound import Audio, Sound, measure, to_mp3
+from mtj_trainer.evaluate.sound import Audio, Sound, measure, to_mp3, to_wav
 from mtj_trainer.storage import Storage
 
 FOLDER = "samples"
@@ -53,7 +51,7 @@ def write_samples(
             silence = np.zeros((SAMPLE_RATE, 2), np.float32)
             audio = render(midi) if piece.found.notes else silence
             sound = measure(audio, SAMPLE_RATE)
-            output.write(f"{FOLDER}/{name}.wav", _wav(audio))
+            output.write(f"{FOLDER}/{name}.wav", to_wav(audio, SAMPLE_RATE))
             output.write(f"{FOLDER}/{name}.mp3", to_mp3(audio, SAMPLE_RATE))
             checks = _checks(sound, entry["seconds"])
             entry["files"] |= {"wav": f"{FOLDER}/{name}.wav", "mp3": f"{FOLDER}/{name}.mp3"}
@@ -105,9 +103,3 @@ def _checks(sound: Sound, music_seconds: float) -> dict[str, bool]:
         # Encoders and synthesizers round to blocks; a tenth of a second more or less is no missing music.
         "whole": sound.seconds >= music_seconds - 0.1,
     }
-
-
-def _wav(audio: Audio) -> bytes:
-    packed = io.BytesIO()
-    soundfile.write(packed, audio, SAMPLE_RATE, format="WAV", subtype="PCM_16")
-    return packed.getvalue()

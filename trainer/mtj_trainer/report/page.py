@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup
 
+from mtj_trainer.report.comparisons import Comparison
 from mtj_trainer.report.data import DataPart
 from mtj_trainer.report.figures import Figures, Row, others, table
 from mtj_trainer.report.numbers import short
 from mtj_trainer.report.players import Player
-from mtj_trainer.report.summary import loss_bars, tiles, verdict
+from mtj_trainer.report.summary import contest_bars, tiles, verdict
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,7 @@ class Page:
         name: of the job.
         figures: all of them.
         samples: compositions of the model.
+        comparisons: its recordings, beside what they are to be heard with.
         curves: charts of the training run.
         prepared: excerpts of the prepared music.
         job: the resolved job as YAML.
@@ -35,6 +37,7 @@ class Page:
     data: DataPart
     prepared: list[Player]
     job: str
+    comparisons: list[Comparison] = field(default_factory=list)
 
 
 def render(page: Page) -> str:
@@ -45,7 +48,7 @@ def render(page: Page) -> str:
         page=page,
         headline=headline,
         sentence=sentence,
-        bars=loss_bars(page.figures),
+        bars=contest_bars(page.figures),
         tiles=tiles(page.figures),
         columns=columns,
         rows=[_cells(row) for row in rows],

@@ -63,12 +63,12 @@ class Player:
 
 
 def sample_players(output: Storage) -> list[Player]:
-    """A player for each entry of ``samples.json``; none where nothing was composed."""
+    """A player for each composition in ``samples.json``; none where nothing was composed."""
     try:
         entries = json.loads(output.read(INDEX))
     except FileNotFoundError:
         return []
-    return [_sample_player(output, entry) for entry in entries]
+    return [_sample_player(output, entry) for entry in entries if "midi" in entry.get("files", {})]
 
 
 def _sample_player(output: Storage, entry: dict[str, Any]) -> Player:
@@ -81,8 +81,8 @@ def _sample_player(output: Storage, entry: dict[str, Any]) -> Player:
         kind="Composed from a request" if is_request else "Continued from a held-out piece",
         picture=roll.svg,
         seconds=roll.seconds,
-        mp3=_data_uri("audio/mpeg", mp3) if mp3 else None,
-        midi=_data_uri("audio/midi", midi),
+        mp3=data_uri("audio/mpeg", mp3) if mp3 else None,
+        midi=data_uri("audio/midi", midi),
         file_name=f"{entry['name']}.mid",
         conditions=list(_conditions(entry)),
         parts=roll.parts,
@@ -120,7 +120,7 @@ def audio_players(dataset: PreparedDataset) -> list[Player]:
                 kind="Prepared segment",
                 picture=waveform(audio, f"Waveform of {title}"),
                 seconds=len(audio) / rate,
-                mp3=_data_uri("audio/mpeg", to_mp3(audio, rate)),
+                mp3=data_uri("audio/mpeg", to_mp3(audio, rate)),
                 note=f"{track.file_path}, from {sample.start:.1f} s; {sample.length:.1f} s long, {rate / 1000:g} kHz.",
             )
         )
@@ -136,7 +136,7 @@ def midi_players(dataset: PreparedDataset, tokenizer: Tokenizer) -> list[Player]
         score = tokenizer.decode(tokenizer.first_bars(tokens, known, EXCERPT_BARS), known)
         title = track.title or track.id
         roll = piano_roll(score, title)
-        midi = _data_uri("audio/midi", bytes(score.dumps_midi()))
+        midi = data_uri("audio/midi", bytes(score.dumps_midi()))
         players.append(
             Player(
                 title=title,
@@ -163,5 +163,6 @@ def _chosen(dataset: PreparedDataset, kind: Modality) -> list[tuple[Sample, Trac
     return [(first[track], dataset.tracks[track]) for track in tracks[::step][:EXCERPTS]]
 
 
-def _data_uri(kind: str, data: bytes) -> str:
+def data_uri(kind: str, data: bytes) -> str:
+    """A file's content, of a MIME type, as an address that holds it."""
     return f"data:{kind};base64,{base64.b64encode(data).decode()}"

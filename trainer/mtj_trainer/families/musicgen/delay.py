@@ -1,8 +1,8 @@
 """The delay pattern: codebook k is written k steps late, so that one step predicts a code of each codebook.
 
-Copet et al. 2023 (arXiv 2306.05284), section 2.2. T frames of K codebooks become T + D columns, where D is K (K / 2 for
-stereo, whose codebooks are left and right in turn): a first column of nothing but ``pad``, then frame t of codebook k in
-column 1 + t + k. Each frame of each codebook is predicted once, from everything in the columns before its own.
+Copet et al. 2023 (arXiv 2306.05284), section 2.2. T frames of K codebooks become T + D columns, where D is K (K / 2
+for stereo, whose codebooks are left and right in turn): a first column of nothing but ``pad``, then frame t of codebook
+k in column 1 + t + k. Each frame of each codebook is predicted once, from everything in the columns before its own.
 """
 
 from __future__ import annotations

@@ -33,7 +33,7 @@ class Sampling:
 
 
 def numbers(seeds: Sequence[int], draws: int, codebooks: int) -> Tensor:
-    """(B, draws, K) float64 in [0, 1): each row follows from its seed alone, and begins alike however many are drawn."""
+    """(B, draws, K) float64 in [0, 1): a row follows from its seed alone, and begins alike however many are drawn."""
     rows = [np.random.default_rng(seed).random((draws, codebooks)) for seed in seeds]
     return torch.from_numpy(np.stack(rows))
 

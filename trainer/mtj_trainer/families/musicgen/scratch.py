@@ -10,6 +10,7 @@ import torch
 
 from mtj_api.spec.model import Architecture
 from mtj_trainer.families.musicgen.complete import MusicGen
+from mtj_trainer.families.musicgen.configure import configure
 from mtj_trainer.families.musicgen.melody import CHROMA, ChromaSettings
 from mtj_trainer.families.musicgen.text import make_tokenizer
 
@@ -81,14 +82,3 @@ def from_scratch(
     )
     configure(complete, architecture.context)
     return MusicGen(complete, tokenizer, architecture.context, learns_text=True)
-
-
-def configure(complete: Any, context: int) -> None:
-    """Set what transformers' own generation needs to know of a model."""
-    decoder, generation = complete.config.decoder, complete.generation_config
-    start = decoder.pad_token_id
-    decoder.decoder_start_token_id = start
-    generation.decoder_start_token_id = generation.bos_token_id = generation.pad_token_id = start
-    generation.max_length = context + decoder.num_codebooks // decoder.audio_channels
-    generation.do_sample = True
-    generation.guidance_scale = 3.0
