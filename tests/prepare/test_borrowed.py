@@ -12,22 +12,12 @@ from mtj_api import JobError, MusicTrainingJob, parse_job
 from mtj_trainer.prepare import driver
 from mtj_trainer.prepare.dataset import PreparedDataset
 from mtj_trainer.prepare.manifest import figures
-from mtj_trainer.prepare.pool import WorkerPool
 from mtj_trainer.prepare.survey import survey
 from mtj_trainer.storage import open_storage
 from support.codes import AUDIO, recordings
 from support.jobs import text
+from support.pools import NoPool
 from support.prepared import MIDI, chorales, prepare_files, prepare_scores
-
-
-class NoPool(WorkerPool):
-    """Workers that nobody may ask."""
-
-    def __init__(self) -> None:
-        super().__init__(1)
-
-    def start(self) -> None:
-        raise AssertionError("there was nothing to do")
 
 
 def lender(folder: Path, kind: str, **dataset: Any) -> str:
