@@ -125,6 +125,10 @@ CASES: dict[str, tuple[Spec, Spec]] = {
         training(losses={"waveform": 0.0, "stft": 0.0, "mel": 0.0}),
         training(losses={"waveform": 0.0, "stft": 0.0}),
     ),
+    "!has(self.strategy) || !self.peft.merge": (
+        model(family="musicgen", pretrained="m") | {"training": {"strategy": "prompt", "peft": {"merge": True}}},
+        model(family="musicgen", pretrained="m") | {"training": {"strategy": "dora", "peft": {"merge": True}}},
+    ),
     "!has(self.strategy) || self.strategy != 'selective'": (
         model(family="musicgen", pretrained="m") | {"training": {"strategy": "selective"}},
         model(family="musicgen", pretrained="m")

@@ -14,7 +14,7 @@ METRE = r"^[1-9][0-9]?/(1|2|4|8|16)$"
 Key = Annotated[str, StringConstraints(max_length=16, pattern=KEY)]
 Metre = Annotated[str, StringConstraints(max_length=16, pattern=METRE)]
 Instrument = Annotated[int, Field(ge=0, le=128)]
-Prompt = Annotated[str, StringConstraints(min_length=1, max_length=1024)]
+Prompt = Annotated[str, StringConstraints(min_length=1, max_length=512)]
 Embedder = Literal["spectrogram", "clap", "encodec"]
 
 

@@ -12,7 +12,7 @@ Strategy = Literal["full", "finetune", "lora", "dora", "ia3", "adapter", "prompt
 ADAPTATIONS = frozenset({"lora", "dora", "ia3", "adapter", "prompt"})
 """Strategies that leave the model as it is and train what they add."""
 
-Pattern = Annotated[str, StringConstraints(min_length=1, max_length=256)]
+Pattern = Annotated[str, StringConstraints(min_length=1, max_length=128)]
 
 
 class Optimizer(SpecModel):
@@ -120,18 +120,21 @@ class Peft(SpecModel):
     """Their update is scaled by alpha over rank."""
     dropout: float = Field(default=0.0, ge=0.0, lt=1.0)
     """On what goes into an update of lora and dora."""
-    targets: Annotated[list[Pattern], Field(max_length=64), Distinct] = Field(default_factory=list)
+    targets: Annotated[list[Pattern], Field(max_length=32), Distinct] = Field(default_factory=list)
     """Ends of the names of modules to adapt, by lora, dora and ia3, such as ``q_proj``; the family's own when empty."""
     bottleneck: int = Field(default=64, ge=1, le=8192)
     """Width of an adapter."""
     tokens: int = Field(default=16, ge=1, le=1024)
     """Learned states that strategy prompt puts before those of the text."""
+    merge: bool = False
+    """Publish the whole model with the update worked into it, instead of the update alone; of lora, dora, ia3 and
+    selective."""
 
 
 class Selective(SpecModel):
     """Which weights strategy selective trains; what any of these names is trained."""
 
-    patterns: Annotated[list[Pattern], Field(max_length=64), Distinct] = Field(default_factory=list)
+    patterns: Annotated[list[Pattern], Field(max_length=32), Distinct] = Field(default_factory=list)
     """Names of weights, with ``*`` for any characters."""
     last_blocks: int = Field(default=0, ge=0, le=1024)
     """The last blocks of the transformer."""
@@ -145,6 +148,12 @@ class Training(SpecModel):
     """How the model is trained."""
 
     RULES: ClassVar[tuple[Rule, ...]] = (
+        Rule(
+            "!has(self.strategy) || !self.peft.merge || !(self.strategy in ['adapter', 'prompt'])",
+            lambda t: t.strategy not in ("adapter", "prompt") or not t.peft.merge,
+            "no weight of the model can hold an adapter or a prompt; leave merge out, or write lora, dora or ia3",
+            "peft.merge",
+        ),
         Rule(
             "!has(self.batch.size) || "
             "self.batch.size % (self.batch.accumulation * self.nodes * self.processesPerNode) == 0",

@@ -1,7 +1,7 @@
 """Adapting a frozen model: what is trained beside it, or of it, and how that is saved alone, loaded and merged."""
 
 from mtj_trainer.adaptation.adaptation import Adaptation, adapt, choose
-from mtj_trainer.adaptation.files import holds_adaptation, load_adaptation, save_adaptation
+from mtj_trainer.adaptation.files import base_of, holds_adaptation, load_adaptation, save_adaptation
 from mtj_trainer.adaptation.merge import merge
 from mtj_trainer.adaptation.targets import MUSICGEN, MUSICGEN_MELODY, Targets
 
@@ -11,6 +11,7 @@ __all__ = [
     "Adaptation",
     "Targets",
     "adapt",
+    "base_of",
     "choose",
     "holds_adaptation",
     "load_adaptation",

@@ -59,6 +59,15 @@ def holds_adaptation(folder: Storage) -> bool:
     return folder.exists(PEFT_WEIGHTS) or folder.exists(WEIGHTS)
 
 
+def base_of(folder: Storage) -> str | None:
+    """Where the model lies that an adaptation belongs to, as far as its files say."""
+    if folder.exists(PEFT_WEIGHTS):
+        found = json.loads(folder.read(PEFT_CONFIG)).get("base_model_name_or_path")
+    else:
+        found = json.loads(folder.read(CONFIG)).get("base")
+    return str(found) if found else None
+
+
 def load_adaptation(model: nn.Module, folder: Storage) -> Adaptation:
     """Adapt a model, in place, as the files say; what they hold can be trained on.
 

@@ -16,10 +16,11 @@ from mtj_trainer.evaluate.audio.distances import distance_figures, embed_clips
 from mtj_trainer.evaluate.audio.embedders import make_embedder
 from mtj_trainer.evaluate.audio.griffin_lim import griffin_lim
 from mtj_trainer.evaluate.audio.reconstruction import mean_measures, reconstruction_measures
-from mtj_trainer.evaluate.gallery import Exhibit, write_gallery
+from mtj_trainer.evaluate.audio.samples import AudioSample, Take, write_audio_samples
 from mtj_trainer.families.codec.codec import Codec, codec_of, load_codec
 from mtj_trainer.prepare.dataset import PreparedDataset
 from mtj_trainer.progress import Progress
+from mtj_trainer.slug import slug
 from mtj_trainer.stage import work_dir
 from mtj_trainer.storage import Storage, open_storage
 from mtj_trainer.train.precision import usual_device
@@ -30,11 +31,12 @@ SHOWN = 4
 
 @dataclass(frozen=True)
 class Contestant:
-    """A way to code and decode: the prefix of its figures, its name in the gallery, and itself."""
+    """A way to code and decode: the prefix of its figures, what people call it, whether it is worth hearing."""
 
     prefix: str
-    name: str
+    label: str
     again: Callable[[Floats], Floats]
+    is_heard: bool = True
 
 
 def evaluate_codec(
@@ -56,14 +58,14 @@ def evaluate_codec(
             where="spec.dataset.split.test",
             instead="raise it, or add music: the codec is judged by what it has not heard",
         )
-    contestants = [Contestant("", "Codec", lambda clip: through(codec, clip))]
+    contestants = [Contestant("", "Through the codec", lambda clip: through(codec, clip))]
     if model.pretrained is not None:
         before = load_codec(open_storage(model.pretrained)).to(usual_device())
-        contestants.append(Contestant("baseline.pretrained.", "Before", lambda clip: through(before, clip)))
+        contestants.append(Contestant("baseline.pretrained.", "Before training", lambda clip: through(before, clip)))
     untrained = untrained_codec(codec, settings.seed + 1)
     contestants += [
         Contestant("baseline.griffin_lim.", "Griffin-Lim", lambda clip: griffin_lim(clip, codec.sample_rate)),
-        Contestant("baseline.untrained.", "Untrained", lambda clip: through(untrained, clip)),
+        Contestant("baseline.untrained.", "Untrained", lambda clip: through(untrained, clip), False),
     ]
     progress = Progress("evaluate", len(contestants) * len(clips))
     heard: dict[str, list[Floats]] = {}
@@ -71,23 +73,35 @@ def evaluate_codec(
         heard[contestant.prefix] = []
         for done, clip in enumerate(clips, start=1):
             heard[contestant.prefix].append(contestant.again(clip.audio))
-            progress.update(number * len(clips) + done, f"{contestant.name}: clips heard again")
-    figures = _figures(settings.embedders, contestants, clips, heard, codec.sample_rate)
-    figures |= code_figures(codec, clips)
-    figures["model.parameters"] = sum(p.numel() for p in module_of(codec).parameters())
-    shown = [
-        Exhibit(
-            "reconstruction",
-            clip.title,
-            {
-                contestants[0].name: heard[""][index],
-                "Original": clip.audio,
-                **{c.name: heard[c.prefix][index] for c in contestants[1:] if c.prefix != "baseline.untrained."},
-            },
-        )
-        for index, clip in enumerate(clips[:SHOWN])
-    ]
-    return figures | write_gallery(output, shown, codec.sample_rate)
+            progress.update(number * len(clips) + done, f"{contestant.label}: clips heard again")
+    measured = {
+        contestant.prefix: [
+            reconstruction_measures(clip.audio, again, codec.sample_rate)
+            for clip, again in zip(clips, heard[contestant.prefix], strict=True)
+        ]
+        for contestant in contestants
+    }
+    figures = {
+        "heldout.clips": len(clips),
+        "heldout.seconds": sum(len(clip.audio) for clip in clips) / codec.sample_rate,
+        "model.parameters": sum(p.numel() for p in module_of(codec).parameters()),
+        **code_figures(codec, clips),
+        **_distances(settings.embedders, clips, heard, codec.sample_rate),
+    }
+    for prefix, each in measured.items():
+        figures |= {f"{prefix or 'reconstruction.'}{name}": value for name, value in mean_measures(each).items()}
+    samples = []
+    for index, clip in enumerate(clips[:SHOWN]):
+        takes = [Take("original", "Original", clip.audio)]
+        takes += [
+            Take(slug(c.label), c.label, heard[c.prefix][index], measured[c.prefix][index])
+            for c in contestants
+            if c.is_heard
+        ]
+        name = f"reconstruction-{index + 1}-{slug(clip.title)}"
+        judged = slug(contestants[0].label)
+        samples.append(AudioSample(name, "reconstruction", clip.title, takes, judged, track=clip.track.id))
+    return figures | write_audio_samples(output, samples, codec.sample_rate)
 
 
 @torch.no_grad()
@@ -137,30 +151,15 @@ def code_figures(codec: Codec, clips: Sequence[Clip]) -> dict[str, float]:
     }
 
 
-def _figures(
-    embedders: Sequence[str],
-    contestants: Sequence[Contestant],
-    clips: Sequence[Clip],
-    heard: dict[str, list[Floats]],
-    rate: int,
+def _distances(
+    embedders: Sequence[str], clips: Sequence[Clip], heard: dict[str, list[Floats]], rate: int
 ) -> dict[str, float]:
-    figures: dict[str, float] = {"heldout.clips": len(clips)}
-    figures["heldout.seconds"] = sum(len(clip.audio) for clip in clips) / rate
-    for contestant in contestants:
-        measured = mean_measures(
-            [
-                reconstruction_measures(clip.audio, again, rate)
-                for clip, again in zip(clips, heard[contestant.prefix], strict=True)
-            ]
-        )
-        name = contestant.prefix or "reconstruction."
-        figures |= {f"{name}{key}": value for key, value in measured.items()}
+    """How far each contestant's clips are, as a set, from what they were made of."""
+    figures: dict[str, float] = {}
     for each in embedders:
         embedder = make_embedder(each)
         reference = embed_clips(embedder, [clip.audio for clip in clips], rate)
-        for contestant in contestants:
-            found = distance_figures(
-                embedder, embed_clips(embedder, heard[contestant.prefix], rate), reference, paired=True
-            )
-            figures |= {f"{contestant.prefix}{key}": value for key, value in found.items()}
+        for prefix, sounds in heard.items():
+            found = distance_figures(embedder, embed_clips(embedder, sounds, rate), reference, paired=True)
+            figures |= {f"{prefix}{name}": value for name, value in found.items()}
     return figures

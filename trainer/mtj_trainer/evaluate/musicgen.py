@@ -7,7 +7,7 @@ ceiling is those clips through the model's codec: nearer to them no model of its
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,21 +18,22 @@ from mtj_api import JobError, MusicTrainingJob
 from mtj_api.spec import Evaluation
 from mtj_trainer.evaluate.audio.adherence import clap_score, own_reference_nearest, text_effect
 from mtj_trainer.evaluate.audio.clips import Clip, Floats, choose_clips
-from mtj_trainer.evaluate.audio.copies import copy_figures, find_copies, fingerprint
+from mtj_trainer.evaluate.audio.copies import Likeness, copy_figures, find_copies, fingerprint
 from mtj_trainer.evaluate.audio.distances import distance_figures, embed_clips
 from mtj_trainer.evaluate.audio.divergence import chroma_divergence, spectral_divergence
 from mtj_trainer.evaluate.audio.embedders import Embedder, TextEmbedder, make_embedder
-from mtj_trainer.evaluate.audio.hearing import Hearing, hear, hearing_figures, matches
+from mtj_trainer.evaluate.audio.hearing import Hearing, hear, hearing_figures
+from mtj_trainer.evaluate.audio.samples import AudioSample, Take, write_audio_samples
 from mtj_trainer.evaluate.codec import through
-from mtj_trainer.evaluate.gallery import Exhibit, write_gallery
 from mtj_trainer.families.musicgen.captions import caption
 from mtj_trainer.families.musicgen.complete import MusicGen
-from mtj_trainer.families.musicgen.family import MusicGenFamily
+from mtj_trainer.families.musicgen.crops import Crops
 from mtj_trainer.families.musicgen.generate import Request, codec_of_model, generate_audio
 from mtj_trainer.families.musicgen.published import find_published, load_published
 from mtj_trainer.families.musicgen.sampling import Sampling
 from mtj_trainer.prepare.codes.dataset import CodesDataset
 from mtj_trainer.progress import Progress
+from mtj_trainer.slug import slug
 from mtj_trainer.stage import work_dir
 from mtj_trainer.storage import Storage
 from mtj_trainer.train.precision import usual_device
@@ -50,6 +51,9 @@ MOST_TRAINING_CLIPS = 2000
 """Of the training music, that samples are compared with."""
 
 TRAINING_SECONDS = 30.0
+
+MODEL = "model"
+"""What the model's own take is called in the names of files."""
 
 
 @dataclass(frozen=True)
@@ -97,18 +101,21 @@ def evaluate_musicgen(
     for embedder in embedders:
         figures |= _distances(embedder, clips, played, ceiling, codes, settings, rate)
     figures |= _agreement(clips, played, rate)
-    figures |= _copies(clips, played[""].study, codes, settings, rate)
-    return figures | write_gallery(output, _exhibits(clips, played, ceiling, settings, rate), rate)
+    likenesses, heldout = _likenesses(clips, played[""].study, codes, settings, rate)
+    figures |= copy_figures(likenesses, heldout)
+    samples = [*_prompted(played, settings), *_studied(clips, played, ceiling, likenesses, rate)]
+    return figures | write_audio_samples(output, samples, rate)
 
 
 @torch.no_grad()
 def heldout_nll(job: MusicTrainingJob, codes: CodesDataset, model: MusicGen) -> float:
     """Nats a code of the test split, each predicted with its text and what comes before it."""
-    family = MusicGenFamily(job, codes)
+    assert job.spec.model is not None
+    crops = Crops(model, codes, job.spec.model.conditioning)
     step = model.step().to(usual_device()).eval()
     nats, counted = 0.0, 0
-    for batch in family.side("test", 0, 1):
-        nats += float(family.judge(step, batch.to(usual_device())))
+    for batch in crops.side("test"):
+        nats += float(step(batch.to(usual_device())).sum())
         counted += batch.counted
     return nats / max(1, counted)
 
@@ -194,41 +201,48 @@ def _agreement(clips: Sequence[Clip], played: dict[str, Played], rate: int) -> d
     return figures | {f"floor.{name}": value for name, value in music.items()}
 
 
-def _copies(
+def _likenesses(
     clips: Sequence[Clip], sounds: Sequence[Floats], codes: CodesDataset, settings: Evaluation, rate: int
-) -> dict[str, float]:
-    """Whether samples are training music played back."""
+) -> tuple[list[Likeness], list[Likeness]]:
+    """How like training music the samples are, and the held-out clips, which are none of it."""
     training = choose_clips(codes.dataset, "train", MOST_TRAINING_CLIPS, TRAINING_SECONDS, rate, settings.seed)
     known = [fingerprint(clip.audio, rate) for clip in training]
     samples = find_copies([fingerprint(sound, rate) for sound in sounds], known)
-    heldout = find_copies([fingerprint(clip.audio, rate) for clip in clips], known)
-    return copy_figures(samples, heldout)
+    return samples, find_copies([fingerprint(clip.audio, rate) for clip in clips], known)
 
 
-def _exhibits(
-    clips: Sequence[Clip], played: dict[str, Played], ceiling: Sequence[Floats], settings: Evaluation, rate: int
-) -> list[Exhibit]:
-    own, before = played[""], next(sounds for prefix, sounds in played.items() if prefix)
-    exhibits = [
-        Exhibit("generated", text, {"Model": own.prompted[index], "Before training": before.prompted[index]}, text)
-        for index, text in enumerate(settings.prompts)
-    ]
+def _prompted(played: dict[str, Played], settings: Evaluation) -> Iterator[AudioSample]:
+    """What was played for the job's own prompts."""
+    for index, text in enumerate(settings.prompts):
+        takes = [Take(name, label, played[prefix].prompted[index]) for prefix, name, label in _players(played)]
+        yield AudioSample(f"prompt-{index + 1}-{slug(text)}", "generated", text, takes, MODEL, text=text)
+
+
+def _studied(
+    clips: Sequence[Clip],
+    played: dict[str, Played],
+    ceiling: Sequence[Floats],
+    likenesses: Sequence[Likeness],
+    rate: int,
+) -> Iterator[AudioSample]:
+    """What was played for the texts of some held-out clips, beside these."""
     for index, clip in enumerate(clips[:SHOWN]):
-        asked, found = Hearing(clip.track.tempo, clip.track.key), hear(own.study[index], rate)
-        exhibits.append(
-            Exhibit(
-                "generated",
-                clip.title,
-                {
-                    "Model": own.study[index],
-                    "Before training": before.study[index],
-                    "The music itself": clip.audio,
-                    "Through the codec": ceiling[index],
-                },
-                caption(clip.track),
-                asked=vars(asked),
-                found=vars(found),
-                matches=matches(asked, found),
-            )
+        takes = [Take(name, label, played[prefix].study[index]) for prefix, name, label in _players(played)]
+        takes.append(Take("ceiling", "The music through the codec", ceiling[index]))
+        yield AudioSample(
+            f"study-{index + 1}-{slug(clip.title)}",
+            "generated",
+            clip.title,
+            takes,
+            MODEL,
+            track=clip.track.id,
+            text=caption(clip.track),
+            asked=Hearing(clip.track.tempo, clip.track.key),
+            found=hear(played[""].study[index], rate),
+            likeness=likenesses[index],
         )
-    return exhibits
+
+
+def _players(played: dict[str, Played]) -> list[tuple[str, str, str]]:
+    """Prefix, name and label of the model and of what it is compared with."""
+    return [(prefix, "before", "Before training") if prefix else (prefix, MODEL, "The model") for prefix in played]

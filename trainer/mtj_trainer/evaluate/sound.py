@@ -75,13 +75,6 @@ def to_mp3(audio: Audio, sample_rate: int) -> bytes:
     return packed.getvalue()
 
 
-def to_wav(audio: Audio, sample_rate: int) -> bytes:
-    """The same as a WAV file of 16 bits a sample, whole."""
-    packed = io.BytesIO()
-    soundfile.write(packed, audio, sample_rate, format="WAV", subtype="PCM_16")
-    return packed.getvalue()
-
-
 def _longest_run(flags: npt.NDArray[np.bool_]) -> int:
     """The longest stretch of true values in any column."""
     closed = np.pad(flags, ((1, 1), (0, 0))).astype(np.int8)

@@ -50,7 +50,7 @@ TASKS = {
 _AUDIO_HEADLINE = (("nll", "heldout.nll"), ("frechet-audio-distance", "fad.spectrogram"))
 HEADLINES = {
     "symbolic": (("nll", "heldout.nll"), ("accuracy", "heldout.accuracy")),
-    "codec": (("multi-resolution-stft", "reconstruction.stft"), ("frechet-audio-distance", "fad.spectrogram")),
+    "codec": (("multi-resolution-stft", "reconstruction.stft_distance"), ("frechet-audio-distance", "fad.spectrogram")),
     "musicgen": _AUDIO_HEADLINE,
     "audiogen": _AUDIO_HEADLINE,
 }

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 import soxr
+
 from mtj_trainer.evaluate.audio.embedders import Embedder
 from mtj_trainer.evaluate.audio.frechet import estimate_frechet
 from mtj_trainer.evaluate.audio.kernel import kernel_distance

@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING, Any, Protocol, Self
 
 import torch
 import torch.nn.functional as F
+from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from mtj_api import JobError
+from mtj_trainer.families.quiet import quiet_transformers
 from mtj_trainer.storage import Storage
 
 if TYPE_CHECKING:
@@ -64,9 +66,8 @@ def load_codec(folder: Storage) -> Codec:
         JobError: there is no codec, or one that MusicGen's kind of model cannot use.
     """
     from transformers import DacModel, EncodecModel  # takes seconds to import
-    from transformers.utils.logging import disable_progress_bar
 
-    disable_progress_bar()
+    quiet_transformers()
     try:
         kind = json.loads(folder.read(CONFIG)).get("model_type")
     except FileNotFoundError:
@@ -89,7 +90,7 @@ def load_codec(folder: Storage) -> Codec:
             )
         except FileNotFoundError:
             raise JobError(f"{WEIGHTS} is not here", where=folder.url, instead="publish the codec again") from None
-        except (ValueError, RuntimeError) as error:
+        except (ValueError, RuntimeError, SafetensorError) as error:
             raise JobError(
                 f"this codec cannot be read ({error})", where=folder.url, instead="publish it again"
             ) from None

@@ -69,10 +69,24 @@ class CodecSizes:
 
 
 def make_codec(sizes: CodecSizes) -> DacModel:
-    """A codec with random weights, which follow from torch's random state."""
+    """A codec with random weights, which follow from torch's random state.
+
+    DAC itself begins with weights of one small size (standard deviation 0.02) whatever a layer's inputs are, and with
+    projections to and from the codebooks that have nothing to do with each other. Here convolutions keep the size of
+    what goes through (He et al. 2015, arXiv 1502.01852), and each codebook takes an orthogonal part of the latent away
+    and gives it back, so that from the first step on a residual is what the codebooks before have left.
+    """
     from transformers import DacModel
 
-    return DacModel(sizes.config())
+    codec = DacModel(sizes.config())
+    for module in codec.modules():
+        if isinstance(module, nn.Conv1d):
+            module.reset_parameters()
+    for one in codec.quantizer.quantizers:
+        nn.init.orthogonal_(one.in_proj.weight)
+        with torch.no_grad():
+            one.out_proj.weight.copy_(one.in_proj.weight.transpose(0, 1))
+    return codec
 
 
 class CodecTraining(nn.Module):

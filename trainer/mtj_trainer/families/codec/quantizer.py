@@ -19,10 +19,10 @@ from torch import Tensor, nn
 if TYPE_CHECKING:
     from transformers.models.dac.modeling_dac import DacResidualVectorQuantizer, DacVectorQuantize
 
-DECAY = 0.99
+DECAY = 0.97
 """Of the averages, a step."""
 
-LEAST_SHARE = 0.1
+LEAST_SHARE = 0.2
 """An entry that is used less than this part of an even share is put elsewhere."""
 
 
@@ -44,7 +44,7 @@ class Quantized:
 class TrainingQuantizer(nn.Module):
     """Quantizes with a DAC's quantizer, whose codebooks it keeps up while in training.
 
-    The codebooks stay parameters of the DAC, which no optimizer moves: they get no gradient.
+    The codebooks become buffers of the DAC, under the names that they had: no optimizer moves them.
 
     Args:
         quantizer: of the ``DacModel``.
@@ -62,7 +62,7 @@ class TrainingQuantizer(nn.Module):
         self.register_buffer("usage", torch.full(codebooks.shape[:2], 0.0 if fresh else 1.0))
         self.register_buffer("sums", torch.zeros_like(codebooks) if fresh else codebooks.clone())
         for one in quantizer.quantizers:
-            one.codebook.weight.requires_grad_(False)
+            _as_buffer(one.codebook)
 
     def forward(self, quantizer: DacResidualVectorQuantizer, hidden: Tensor) -> Quantized:
         """(B, D, T) of the encoder to its quantized form. ``quantizer`` is the one that it was made for."""
@@ -114,3 +114,9 @@ class TrainingQuantizer(nn.Module):
         self.usage[index].lerp_(counts[:, -1], 1.0 - DECAY)
         self.sums[index].lerp_(counts[:, :-1], 1.0 - DECAY)
         one.codebook.weight.copy_(self.sums[index] / self.usage[index].clamp(min=1e-12)[:, None])
+
+
+def _as_buffer(codebook: nn.Embedding) -> None:
+    weight = codebook.weight.detach()
+    del codebook.weight
+    codebook.register_buffer("weight", weight)

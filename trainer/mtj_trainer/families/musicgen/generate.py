@@ -14,7 +14,7 @@ from torch import Tensor
 
 from mtj_trainer.families.musicgen.complete import MusicGen
 from mtj_trainer.families.musicgen.delay import IGNORED, delay, pattern, undelay
-from mtj_trainer.families.musicgen.melody import ChromaSettings, chroma, no_melody
+from mtj_trainer.families.musicgen.melody import ChromaSettings, chroma, no_melody, passage
 from mtj_trainer.families.musicgen.model import repeated
 from mtj_trainer.families.musicgen.sampling import Sampling, draw, numbers
 from mtj_trainer.families.musicgen.text import text_states
@@ -186,10 +186,7 @@ class _Writer:
         return {"encoder_hidden_states": torch.cat([melody, states], dim=1)}
 
     def _heard(self, melody: Tensor | None, first: int, length: int) -> Tensor:
-        """(chroma_length, 12): the part of a melody that goes with a window from frame ``first`` on; from its
-        beginning again where it is too short."""
+        """(chroma_length, 12): what goes with a window from frame ``first`` on."""
         if melody is None:
             return no_melody(length)
-        codec = codec_of_model(self._model)
-        start = round(first * codec.hop / self._settings.hop)
-        return melody[(start + torch.arange(length)) % len(melody)]
+        return passage(melody, round(first * codec_of_model(self._model).hop / self._settings.hop), length)

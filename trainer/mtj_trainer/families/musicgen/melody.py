@@ -52,6 +52,15 @@ def chroma(audio: Tensor, settings: ChromaSettings) -> Tensor:
     return F.one_hot(strength.argmax(dim=0), CHROMA).float()
 
 
+def passage(melody: Tensor, first: int, length: int) -> Tensor:
+    """(M, 12) to (length, 12): what the model hears of a melody for music that begins at its frame ``first``.
+
+    What is too short is repeated, as transformers has it; a melody that is over begins again.
+    """
+    there = melody[first : first + length] if first < len(melody) else melody
+    return there[torch.arange(length) % len(there)]
+
+
 def no_melody(frames: int) -> Tensor:
     """(frames, 12): what the model hears where there is no melody, a C throughout, as transformers has it."""
     return F.one_hot(torch.zeros(frames, dtype=torch.long), CHROMA).float()

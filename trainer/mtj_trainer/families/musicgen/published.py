@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from torch import nn
-
 from mtj_api import JobError
-from mtj_trainer.adaptation import holds_adaptation, load_adaptation
-from mtj_trainer.adaptation.files import base_of
+from mtj_trainer.adaptation import base_of, holds_adaptation, load_adaptation, merge
+from mtj_trainer.families.musicgen.adapted import adaptable
 from mtj_trainer.families.musicgen.complete import MusicGen
 from mtj_trainer.families.musicgen.pretrained import HUB_NAME, load_pretrained
 from mtj_trainer.storage import Storage, open_storage
@@ -49,9 +47,16 @@ def load_published(name: str) -> MusicGen:
     return model
 
 
-def adaptable(model: MusicGen) -> nn.Module:
-    """The part of a model that is adapted, with the names that the whole has for it."""
-    return nn.ModuleDict({"decoder": model.complete.decoder})
+def load_merged(name: str) -> MusicGen:
+    """The same as a plain model, to train on: with an adaptation, that is worked into the weights.
+
+    Raises:
+        JobError: as of ``load_published``, or the adaptation is one that no weight can hold.
+    """
+    model = load_published(name)
+    if not HUB_NAME.fullmatch(name) and holds_adaptation(open_storage(name)):
+        merge(adaptable(model))
+    return model
 
 
 def _holds_model(folder: Storage) -> bool:

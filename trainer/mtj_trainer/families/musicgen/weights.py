@@ -16,6 +16,7 @@ from torch import Tensor
 from mtj_api import JobError
 from mtj_trainer.families.musicgen.complete import MusicGen
 from mtj_trainer.families.musicgen.melody import CHROMA, ChromaSettings
+from mtj_trainer.families.quiet import quiet_transformers
 from mtj_trainer.storage import Storage
 
 WEIGHTS, CONFIG = "model.safetensors", "config.json"
@@ -76,9 +77,9 @@ def load_model(folder: Storage) -> MusicGen:
 def read_model(folder: Path, name: str) -> MusicGen:
     """See ``load_model``; ``name`` is what the folder is called where something is wrong with it."""
     import transformers
-    from transformers.utils.logging import disable_progress_bar
+    from safetensors import SafetensorError
 
-    disable_progress_bar()
+    quiet_transformers()
     try:
         kind = json.loads((folder / CONFIG).read_text()).get("model_type")
     except FileNotFoundError:
@@ -92,7 +93,7 @@ def read_model(folder: Path, name: str) -> MusicGen:
             folder, local_files_only=True, use_safetensors=True, output_loading_info=True, dtype="float32"
         )
         tokenizer = transformers.AutoTokenizer.from_pretrained(folder, local_files_only=True)
-    except (OSError, ValueError, RuntimeError) as error:
+    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         raise JobError(f"this model cannot be read ({error})", where=name, instead="publish it again") from None
     if found["missing_keys"]:
         missing = ", ".join(sorted(found["missing_keys"])[:3])
