@@ -161,7 +161,7 @@ def test_a_model_that_is_not_there_is_named_with_its_field(tmp_path: Path, datas
 def test_data_without_recordings_is_refused(tmp_path: Path, models: Path) -> None:
     job_of_midi = scratch(tmp_path, models)
     dataset = prepare_scores(tmp_path, chorales(4), job_of_midi.spec.dataset.midi)
-    with pytest.raises(JobError, match="spec.dataset: the data has no recordings"):
+    with pytest.raises(JobError, match=r"spec.dataset: the data has no recordings"):
         make_codes(job_of_midi, dataset, NoPool())
 
 

@@ -35,7 +35,8 @@ def saved(folder: Storage, strategy: str, **settings: Any) -> Conditioned:
 def logits(whole: Any) -> Tensor:
     """Of the published model, by its own forward."""
     codes, states, mask = inputs()
-    return whole(encoder_outputs=(states,), attention_mask=mask, decoder_input_ids=codes.flatten(0, 1)).logits
+    found: Tensor = whole(encoder_outputs=(states,), attention_mask=mask, decoder_input_ids=codes.flatten(0, 1)).logits
+    return found
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)

@@ -7,8 +7,7 @@ weights are written last, so that a folder with weights is complete.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import asdict
+from collections.abc import Callable, Mapping
 
 from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
@@ -27,7 +26,7 @@ from mtj_trainer.train.engine.changing import changing, put
 PEFT_CONFIG, PEFT_WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 CONFIG, WEIGHTS = "adaptation.json", "adaptation.safetensors"
 
-OWN: dict[str, type[Bottlenecks] | type[Prompt] | type[Selection]] = {
+OWN: dict[str, Callable[..., Adaptation]] = {
     "adapter": Bottlenecks,
     "prompt": Prompt,
     "selective": Selection,
@@ -49,8 +48,8 @@ def save_adaptation(
     if isinstance(adaptation, Injected):
         config, names = {**adaptation.config, "base_model_name_or_path": base}, (PEFT_CONFIG, PEFT_WEIGHTS)
     else:
-        strategy = next(name for name, kind in OWN.items() if isinstance(adaptation, kind))
-        config, names = {"strategy": strategy, "base": base, **asdict(adaptation)}, (CONFIG, WEIGHTS)
+        strategy = next(name for name, kind in OWN.items() if kind is type(adaptation))
+        config, names = {"strategy": strategy, "base": base, **vars(adaptation)}, (CONFIG, WEIGHTS)
     folder.write(names[0], (json.dumps(config, indent=2) + "\n").encode())
     folder.write(names[1], save_tensors(tensors, metadata={"format": "pt"}))
 

@@ -69,7 +69,7 @@ def low_rank(model: nn.Module, settings: Training, targets: Targets) -> Injected
     return _injected(
         LoraConfig(
             r=peft.rank,
-            lora_alpha=peft.alpha,  # type: ignore[arg-type]  # peft says int, and only divides by it
+            lora_alpha=peft.alpha,  # peft says int, and only divides by it
             lora_dropout=peft.dropout,
             target_modules=targets.pattern(ends),
             use_dora=settings.strategy == "dora",
