@@ -48,6 +48,7 @@ SMALL: dict[str, Mapping[str, object]] = {
         "spec.evaluation.prompts": "[]",
         "spec.monitoring.metricsPort": 0,
     },
+    "chain": SMALL_TRAINING,
     "your-own-audio": {"spec.dataset.audio.segment": "{minSeconds: 2, maxSeconds: 4, overlapSeconds: 0.5}"},
 }
 
@@ -94,6 +95,7 @@ PREPARATIONS: dict[str, Callable[[Path], None]] = {
     "your-own-audio": lambda folder: write_recordings(open_storage(f"{folder}/recordings")),
     "s3-storage": lambda _folder: write_music(open_storage("s3://music/raw")),
     "finetune": publish_a_model,
+    "chain": lambda folder: write_music(open_storage(f"{folder}/music")),
 }
 
 
