@@ -20,7 +20,7 @@ from mtj_operator.plan import Plan, Site, plan
 from support.jobs import text
 from support.witness import Witness
 
-PUBLISH = """
+RECORDS = """
 import json
 output = pathlib.Path(json.load(open(os.environ["JOB"]))["spec"]["output"])
 for stage in ("prepare", "publish"):
@@ -64,18 +64,19 @@ def stages(witness: Witness, monkeypatch: pytest.MonkeyPatch) -> Programs:
 def write(name: str, **spec: Any) -> str:
     """A job file; its output is named like the job."""
     file = Path(f"{name}.yaml")
-    file.write_text(text(**{"model": {}, "output": f"./out/{name}", **spec}).replace("name: chorales", f"name: {name}"))
+    file.write_text(text(**{"output": f"./out/{name}", **spec}).replace("name: chorales", f"name: {name}"))
     return str(file)
 
 
 def test_a_job_takes_what_another_made(
     here: Path, stages: Programs, witness: Witness, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    stages({"base-publish": PUBLISH, "tunes-prepare": "(here / 'job.json').write_text(open(os.environ['JOB']).read())"})
-    assert main(["run", write("base")]) == 0
-    assert main(["run", write("tunes", dataset={"from": {"job": "base"}}, model={"from": {"job": "base"}})]) == 0
+    stages({"base-publish": RECORDS, "tunes-prepare": "(here / 'job.json').write_text(open(os.environ['JOB']).read())"})
+    assert main(["run", write("base", model={})]) == 0
+    tunes = write("tunes", dataset={"from": {"job": "base"}}, model={"from": {"job": "base"}})
+    assert main(["run", tunes, "--until", "prepare"]) == 0
     assert [line for line in capfd.readouterr().out.splitlines() if "wait" in line] == [
-        "[1/6] wait",
+        "[1/2] wait",
         "wait      job base has what is wanted",
     ]
     spec = read_resolved_job(witness.folder / "job.json").spec
@@ -86,34 +87,33 @@ def test_a_job_takes_what_another_made(
 def test_a_job_waits_while_the_other_runs(
     here: Path, stages: Programs, witness: Witness, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    slow = "note('trains')\nwhile not (here / 'go').exists(): time.sleep(0.01)"
-    stages({"base-train": slow, "base-publish": PUBLISH})
+    slow = "note('prepares')\nwhile not (here / 'go').exists(): time.sleep(0.01)"
+    stages({"songs-prepare": slow, "songs-report": RECORDS})
     monkeypatch.setattr(command, "stopping", lambda _executor: threading.Lock())  # signals are for the main thread
     ended: dict[str, int] = {}
 
-    def run(name: str, **spec: Any) -> threading.Thread:
-        file = write(name, **spec)
-        thread = threading.Thread(target=lambda: ended.update({name: main(["run", file])}))
+    def run(file: str, *more: str) -> threading.Thread:
+        thread = threading.Thread(target=lambda: ended.update({file: main(["run", file, *more])}))
         thread.start()
         return thread
 
-    base = run("base")
-    witness.wait_for("trains")
-    tunes = run("tunes", model={"from": {"job": "base"}})
+    songs = run(write("songs"))
+    witness.wait_for("prepares")
+    tunes = run(write("tunes", dataset={"from": {"job": "songs"}}), "--until", "prepare")
     said = ""
-    while "waits for job base, which is at stage train" not in said:
+    while "waits for job songs, which is at stage prepare" not in said:
         said += capfd.readouterr().out
         assert tunes.is_alive(), said
     (witness.folder / "go").touch()
-    for thread in (base, tunes):
+    for thread in (songs, tunes):
         thread.join(60)
-    assert ended == {"base": 0, "tunes": 0}
+    assert ended == {"songs.yaml": 0, "tunes.yaml": 0}
 
 
 def test_a_job_that_was_not_run_to_its_end_is_named_with_what_ends_it(
     here: Path, stages: Programs, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    main(["run", write("base"), "--until", "prepare", "--set", "spec.training.steps=40"])
+    main(["run", write("base", model={}), "--until", "prepare", "--set", "spec.training.steps=40"])
     assert main(["run", write("tunes", model={"from": {"job": "base"}})]) == 65
     assert capfd.readouterr().err == (
         "wait: spec.model.from.job: job base does not run and has not published a model; run it to its end: "

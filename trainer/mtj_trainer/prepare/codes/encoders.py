@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 CODECS, NOTES = "codes/codecs", "codes/encoders"
 """Below the cache."""
 
+WEIGHTS = "model.safetensors"
+
 NOTE_VERSION = 1
 
 _NAMES = {"dac": "DAC", "encodec": "EnCodec"}
@@ -72,7 +74,9 @@ def find_encoders(model: Model, cache: Storage) -> Encoders:
     note = f"{NOTES}/{version}.json"
     if version is not None and cache.exists(note):
         values = json.loads(cache.read(note))
-        return Encoders(**{**values, "info": CodesInfo(**values["info"])})
+        found = Encoders(**{**values, "info": CodesInfo(**values["info"])})
+        if cache.exists(f"{CODECS}/{found.codec}/{WEIGHTS}"):
+            return found
     try:
         found = _take_in(model, cache)
     except StorageUnavailable:
@@ -93,13 +97,14 @@ def load_checkpoint(model: Model) -> MusicGen:
 
 def fingerprint(module: nn.Module) -> str:
     """A hash of a model's weights and of what its configuration says of them, wherever it was saved."""
+    import torch
+
     config: dict[str, Any] = module.config.to_diff_dict()  # type: ignore[union-attr, operator]
     said = {name: value for name, value in config.items() if name not in _UNREAD}
     digest = hashlib.sha256(json.dumps(said, sort_keys=True, default=str).encode())
     for name, weights in sorted(module.state_dict().items()):
-        plain = weights.detach().cpu().contiguous()
-        digest.update(f"{name} {plain.dtype} {tuple(plain.shape)}".encode())
-        digest.update(plain.numpy().data)
+        digest.update(f"{name} {weights.dtype} {tuple(weights.shape)}".encode())
+        digest.update(weights.detach().cpu().reshape(-1).view(torch.uint8).numpy().data)  # NumPy has no bfloat16
     return digest.hexdigest()[:32]
 
 
@@ -181,4 +186,4 @@ def _save(module: Any, folder: Storage) -> None:
 
     weights = {name: tensor.detach().contiguous() for name, tensor in module.state_dict().items()}
     folder.write("config.json", module.config.to_json_string().encode())
-    folder.write("model.safetensors", save_tensors(weights, {"format": "pt"}))
+    folder.write(WEIGHTS, save_tensors(weights, {"format": "pt"}))
