@@ -12,22 +12,12 @@ from mtj_api import JobError, MusicTrainingJob, parse_job
 from mtj_trainer.prepare import driver
 from mtj_trainer.prepare.dataset import PreparedDataset
 from mtj_trainer.prepare.manifest import figures
-from mtj_trainer.prepare.pool import WorkerPool
 from mtj_trainer.prepare.survey import survey
 from mtj_trainer.storage import open_storage
 from support.codes import AUDIO, recordings
 from support.jobs import text
+from support.pools import NoPool
 from support.prepared import MIDI, chorales, prepare_files, prepare_scores
-
-
-class NoPool(WorkerPool):
-    """Workers that nobody may ask."""
-
-    def __init__(self) -> None:
-        super().__init__(1)
-
-    def start(self) -> None:
-        raise AssertionError("there was nothing to do")
 
 
 def lender(folder: Path, kind: str, **dataset: Any) -> str:
@@ -93,7 +83,7 @@ def test_tokens_of_another_kind_are_refused(tmp_path: Path) -> None:
 
 
 def test_a_job_that_has_prepared_nothing_has_nothing_to_lend(tmp_path: Path) -> None:
-    with pytest.raises(JobError, match="spec.dataset.from: the job of .*/nobody has not prepared its data; run that"):
+    with pytest.raises(JobError, match=r"spec.dataset.from: the job of .*/nobody has not prepared its data; run that"):
         driver.prepare(borrower(tmp_path, str(tmp_path / "nobody"), "codec"), NoPool())
 
 

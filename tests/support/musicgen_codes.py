@@ -85,7 +85,7 @@ class MemoryCodes:
         first = KEYS.index(self.dataset.tracks[sample.audio.track].key or "") * part
         codes = first + random.integers(0, part, (1, sample.frames))
         steps = np.arange(self.info.codebooks)[:, None]
-        return ((codes + 3 * steps) % self.info.codebook_size).astype(np.uint16)
+        return np.asarray((codes + 3 * steps) % self.info.codebook_size, dtype=np.uint16)
 
     def text_states(self, caption: str) -> npt.NDArray[np.float32] | None:
         return self._texts.get(caption)

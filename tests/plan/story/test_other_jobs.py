@@ -29,6 +29,11 @@ def other(name: str, status: JobStatus | None = None, **parts: Any) -> Resource:
     return replace(resource(**made), name=name, uid=f"uid-of-{name}")
 
 
+def unread(name: str) -> Resource:
+    """One that is not written as jobs are."""
+    return replace(other(name), spec="?", status="?")
+
+
 def done(name: str, **parts: Any) -> Resource:
     return other(name, JobStatus(state="Succeeded", stages=DONE), **parts)
 
@@ -64,7 +69,7 @@ def places(decision: Decision) -> dict[str, Any]:
         ([at_train("codec", "Failed")], "has failed at stage train; delete it and apply it anew"),
         ([other("codec", JobStatus(state="Failed"))], "has failed; delete it and apply it anew"),
         ([other("codec", JobStatus(state="Succeeded", stages=[DONE[0], DONE[3]]))], "trains no model"),
-        ([other("codec", spec="?", status="?")], "has not begun"),
+        ([unread("codec")], "has not begun"),
         ([at_train("codec"), done("songs")], "is at stage train"),
     ],
 )

@@ -31,7 +31,8 @@ def test_each_segment_has_codes(url: str, tmp_path: Path) -> None:
         assert samples
         for sample in samples:
             array = codes.read(sample)
-            assert (array.shape, array.dtype) == ((2, sample.frames), np.uint16)
+            assert array.shape == (2, sample.frames)
+            assert array.dtype == np.uint16
             assert sample.frames == pytest.approx(sample.audio.length * 500, abs=1)
 
 

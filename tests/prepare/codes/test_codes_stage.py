@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Iterable, Iterator
+import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from mtj_api import JobError, MusicTrainingJob, parse_job
+from mtj_api import JobError, MusicTrainingJob, parse_job, resolved_json
 from mtj_trainer.families.codec import load_codec
 from mtj_trainer.families.musicgen.captions import caption
 from mtj_trainer.families.musicgen.text import text_states
@@ -19,44 +21,15 @@ from mtj_trainer.prepare.codes import CodesDataset, CodesInfo
 from mtj_trainer.prepare.codes.chunks import text_chunks
 from mtj_trainer.prepare.codes.encode import encode_segment
 from mtj_trainer.prepare.codes.stage import Codes, make_codes
-from mtj_trainer.prepare.pool import Done, WorkerPool
 from mtj_trainer.prepare.split import SIDES
 from mtj_trainer.stage import Interrupted
 from mtj_trainer.storage import open_storage
+from support import music_folder
 from support.codes import AUDIO, recordings
 from support.jobs import text
 from support.musicgen import dac, encodec, tiny
+from support.pools import HerePool, NoPool
 from support.prepared import chorales, prepare_files, prepare_scores
-
-
-class HerePool(WorkerPool):
-    """Workers that are this process.
-
-    Args:
-        patience: items after which it is told to stop.
-    """
-
-    def __init__(self, patience: int = 1000) -> None:
-        super().__init__(2, threading.Event())
-        self.patience = patience
-
-    def run(self, function: Callable[[Any], Any], items: Iterable[Any]) -> Iterator[Any]:
-        for item in items:
-            self.raise_if_stopped()
-            yield Done(item, function(item))
-            self.patience -= 1
-            if self.patience <= 0:
-                self._stop.set()
-
-
-class NoPool(WorkerPool):
-    """Workers that nobody may ask."""
-
-    def __init__(self) -> None:
-        super().__init__(2)
-
-    def start(self) -> None:
-        raise AssertionError("there was nothing to do")
 
 
 @pytest.fixture(scope="module")
@@ -188,8 +161,30 @@ def test_a_model_that_is_not_there_is_named_with_its_field(tmp_path: Path, datas
 def test_data_without_recordings_is_refused(tmp_path: Path, models: Path) -> None:
     job_of_midi = scratch(tmp_path, models)
     dataset = prepare_scores(tmp_path, chorales(4), job_of_midi.spec.dataset.midi)
-    with pytest.raises(JobError, match="spec.dataset: the data has no recordings"):
+    with pytest.raises(JobError, match=r"spec.dataset: the data has no recordings"):
         make_codes(job_of_midi, dataset, NoPool())
+
+
+@pytest.mark.slow
+def test_the_stage_as_a_process_encodes_with_its_workers(tmp_path: Path, models: Path) -> None:
+    for name, kind in (("a.ogg", "ogg"), ("b.mp3", "mp3"), ("c.flac", "flac"), ("d.wav", "wav")):
+        path = tmp_path / "music" / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(music_folder.recording(12, kind, rate=44_100, seed=ord(name[0])))
+    file = tmp_path / "job.json"
+    file.write_text(resolved_json(job(tmp_path, pretrained=str(models / "musicgen"))))
+    command = [sys.executable, "-m", "mtj_trainer.prepare", "--job", str(file)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert "encoding 4 segments, 0:48 of music, with EnCodec 16 kHz, 250 frames/s, 2 at a time" in done.stdout
+    written = (tmp_path / "out/stages/prepare.json").read_text()
+    record = json.loads(written)
+    codes = CodesDataset.open(record["codes"], tmp_path / "work")
+    assert sum(len(codes.samples(side)) for side in SIDES) == 4
+    assert codes.info.sample_rate == 16_000
+    assert record["figures"]["prepare.codes.seconds"] == pytest.approx(48, abs=1)
+    assert record["figures"]["prepare.codes.made"] > 0
+    subprocess.run(command, capture_output=True, check=True, env={**os.environ, "RAY_ADDRESS": "127.0.0.1:1"})
+    assert (tmp_path / "out/stages/prepare.json").read_text() == written
 
 
 def test_one_more_caption_leaves_other_chunks_as_they_are() -> None:

@@ -43,7 +43,8 @@ def codec() -> Codec:
 def test_codes_last_as_long_as_the_segment(codec: Codec, samples: int, rate: int, channels: int, frames: int) -> None:
     segment = sounds.noise(samples / rate, channels=channels, rate=rate)
     codes = encode_segment(sounds.encoded(segment, "flac", rate), codec, channels=1)
-    assert (codes.shape, codes.dtype) == ((4, frames), np.uint16)
+    assert codes.shape == (4, frames)
+    assert codes.dtype == np.uint16
     assert codes.max() < codec.codebook_size
 
 

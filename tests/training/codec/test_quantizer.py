@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -20,7 +21,7 @@ from support import quantized_together
 from support.quantized_together import TINY
 
 
-def quantizer_of_tiny(*, fresh: bool = True) -> tuple[TrainingQuantizer, torch.nn.Module]:
+def quantizer_of_tiny(*, fresh: bool = True) -> tuple[TrainingQuantizer, Any]:
     torch.manual_seed(0)
     own = make_codec(TINY).quantizer
     return TrainingQuantizer(own, fresh=fresh), own

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 import torch
 from torch import Tensor
@@ -26,7 +27,7 @@ def examples(model: MusicGen, heard: tuple[bool, bool] = (True, True)) -> list[E
         texts: list[Any] = token_ids(model.tokenizer, CAPTIONS)
     else:
         texts = text_states(model.complete.text_encoder, model.tokenizer, CAPTIONS)
-    melodies = [None, None]
+    melodies: list[npt.NDArray[np.float32] | None] = [None, None]
     if model.is_melodic:
         length = model.complete.config.chroma_length
         melodies = [no_melody(length).numpy().copy(), np.eye(12, dtype=np.float32)[np.arange(length) % 12]]

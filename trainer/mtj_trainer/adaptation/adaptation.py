@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol
 
 from torch import nn
@@ -37,7 +38,7 @@ def choose(model: nn.Module, settings: Training, targets: Targets) -> Adaptation
     Raises:
         JobError: the settings name something that the model does not have.
     """
-    makers = {
+    makers: dict[str, Callable[[nn.Module, Training, Targets], Adaptation]] = {
         "lora": low_rank,
         "dora": low_rank,
         "ia3": scaled,

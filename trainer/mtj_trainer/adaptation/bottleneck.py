@@ -69,5 +69,5 @@ def bottlenecks(model: nn.Module, settings: Training, targets: Targets) -> Bottl
 
 
 def _adapted(layer: nn.Module, _inputs: object, output: Tensor) -> Tensor:
-    adapted: Tensor = layer.adapter(output)
+    adapted: Tensor = layer.get_submodule("adapter")(output)
     return adapted

@@ -7,9 +7,9 @@ weights are written last, so that a folder with weights is complete.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import asdict
+from collections.abc import Callable, Mapping
 
+from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 from torch import Tensor, nn
@@ -26,7 +26,7 @@ from mtj_trainer.train.engine.changing import changing, put
 PEFT_CONFIG, PEFT_WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 CONFIG, WEIGHTS = "adaptation.json", "adaptation.safetensors"
 
-OWN: dict[str, type[Bottlenecks] | type[Prompt] | type[Selection]] = {
+OWN: dict[str, Callable[..., Adaptation]] = {
     "adapter": Bottlenecks,
     "prompt": Prompt,
     "selective": Selection,
@@ -48,8 +48,8 @@ def save_adaptation(
     if isinstance(adaptation, Injected):
         config, names = {**adaptation.config, "base_model_name_or_path": base}, (PEFT_CONFIG, PEFT_WEIGHTS)
     else:
-        strategy = next(name for name, kind in OWN.items() if isinstance(adaptation, kind))
-        config, names = {"strategy": strategy, "base": base, **asdict(adaptation)}, (CONFIG, WEIGHTS)
+        strategy = next(name for name, kind in OWN.items() if kind is type(adaptation))
+        config, names = {"strategy": strategy, "base": base, **vars(adaptation)}, (CONFIG, WEIGHTS)
     folder.write(names[0], (json.dumps(config, indent=2) + "\n").encode())
     folder.write(names[1], save_tensors(tensors, metadata={"format": "pt"}))
 
@@ -86,7 +86,7 @@ def load_adaptation(model: nn.Module, folder: Storage) -> Adaptation:
         raise JobError(
             "there is no adaptation here", where=folder.url, instead=f"name a folder with {PEFT_WEIGHTS} or {WEIGHTS}"
         ) from None
-    except (ValueError, TypeError, KeyError) as error:
+    except (SafetensorError, ValueError, TypeError, KeyError) as error:
         raise JobError(
             f"this adaptation cannot be read ({error})", where=folder.url, instead="publish it again"
         ) from None

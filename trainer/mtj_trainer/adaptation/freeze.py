@@ -8,4 +8,4 @@ from torch import nn
 def freeze(model: nn.Module) -> None:
     """No weight of the model, as it is now, asks for a gradient any more."""
     for parameter in model.parameters():
-        parameter.requires_grad_(requires_grad=False)
+        parameter.requires_grad_(False)

@@ -44,6 +44,17 @@ class Injected:
         return "base_model.model." + bare.replace("lora_magnitude_vector.weight", "lora_magnitude_vector")
 
 
+def injected_layers(model: nn.Module) -> dict[str, Any]:
+    """peft's layers in a model, by name.
+
+    They read weights of the layers within them without calling these, as DoRA does for its norms: whoever divides
+    weights among processes has to bring together all those of such a layer at once.
+    """
+    from peft.tuners.tuners_utils import BaseTunerLayer
+
+    return {name: module for name, module in model.named_modules() if isinstance(module, BaseTunerLayer)}
+
+
 def low_rank(model: nn.Module, settings: Training, targets: Targets) -> Injected:
     """What lora and dora add: to each weight (out, in) a product of (out, rank) and (rank, in), times alpha / rank.
 
@@ -58,7 +69,7 @@ def low_rank(model: nn.Module, settings: Training, targets: Targets) -> Injected
     return _injected(
         LoraConfig(
             r=peft.rank,
-            lora_alpha=peft.alpha,  # type: ignore[arg-type]  # peft says int, and only divides by it
+            lora_alpha=peft.alpha,  # peft says int, and only divides by it
             lora_dropout=peft.dropout,
             target_modules=targets.pattern(ends),
             use_dora=settings.strategy == "dora",

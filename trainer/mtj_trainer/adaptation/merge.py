@@ -6,25 +6,25 @@ from torch import nn
 
 from mtj_api import JobError
 from mtj_trainer.adaptation.bottleneck import Bottleneck
+from mtj_trainer.adaptation.injected import injected_layers
 from mtj_trainer.adaptation.prompt import SoftPrompt
 
 
 def merge(model: nn.Module) -> None:
-    """Work what was trained into the model's own weights, in place: it has its former names and costs again.
+    """Work what was trained into the model's own weights, in place: it has its former names and costs again, and
+    every weight asks for a gradient.
 
     Raises:
         JobError: it was adapted by what no weight of it can hold: an adapter or a prompt.
     """
-    from peft.tuners.tuners_utils import BaseTunerLayer
-
     if any(isinstance(module, Bottleneck | SoftPrompt) for module in model.modules()):
         raise JobError(
             "adapters and prompts cannot be merged into the model",
             where="spec.training.strategy",
             instead="load them beside it, or write lora, dora or ia3",
         )
-    injected = [(name, module) for name, module in model.named_modules() if isinstance(module, BaseTunerLayer)]
-    for name, layer in injected:
+    injected = injected_layers(model)
+    for name, layer in injected.items():
         layer.merge(safe_merge=True)
         path, _, last = name.rpartition(".")
         setattr(model.get_submodule(path), last, layer.get_base_layer())

@@ -72,5 +72,6 @@ def _prompted(
 ) -> tuple[tuple[Any, ...], dict[str, Any]]:
     if named.get("encoder_hidden_states") is None:  # in generation, after a first pass whose keys and values are kept
         return inputs, named
-    states, mask = decoder.soft_prompt(named["encoder_hidden_states"], named.get("encoder_attention_mask"))
+    soft_prompt = decoder.get_submodule("soft_prompt")
+    states, mask = soft_prompt(named["encoder_hidden_states"], named.get("encoder_attention_mask"))
     return inputs, {**named, "encoder_hidden_states": states, "encoder_attention_mask": mask}

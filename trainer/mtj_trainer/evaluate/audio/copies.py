@@ -73,7 +73,7 @@ def fingerprint(audio: Floats, rate: int) -> Floats:
 def find_copies(samples: Sequence[Floats], training: Sequence[Floats]) -> list[Likeness]:
     """For each sample's fingerprint, the stretch of it that is most like any training fingerprint."""
     stretches = [_stretches(sample) for sample in samples]
-    starts = np.concatenate([_starts(sample) for sample in samples] or [np.empty(0)])
+    starts = np.concatenate([_starts(sample) for sample in samples] or [np.empty(0, np.int64)])
     owners = np.repeat(np.arange(len(samples)), [len(each) for each in stretches])
     best = np.zeros(len(owners), np.float32)
     where = np.zeros((len(owners), 2), np.int64)
@@ -176,7 +176,7 @@ def _lengths(piece: Floats) -> npt.NDArray[np.float64]:
     of_moments = running(data.sum(axis=1) ** 2) / semitones
     of_all = running(data.sum(axis=1)) ** 2 / (_STRETCH * semitones)
     moving = np.maximum(energy - of_semitones - of_moments + of_all, _STILL * energy)
-    return np.sqrt(np.maximum(moving, 1e-18))
+    return np.asarray(np.sqrt(np.maximum(moving, 1e-18)))
 
 
 def _likeness(

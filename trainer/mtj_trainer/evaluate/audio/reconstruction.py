@@ -115,7 +115,8 @@ def multi_resolution_stft(prediction: Tensor, target: Tensor) -> Tensor:
 def _convergence(heard: Tensor, wanted: Tensor) -> Tensor:
     """Of (..., bins, frames) magnitudes (Arik et al., Fast Spectrogram Inversion, 2019), averaged over the rest."""
     error, size = torch.linalg.norm(wanted - heard, dim=(-2, -1)), torch.linalg.norm(wanted, dim=(-2, -1))
-    return (error / size.clamp(min=1e-8)).mean()
+    mean: Tensor = (error / size.clamp(min=1e-8)).mean()
+    return mean
 
 
 def _decibels(power: Tensor) -> Tensor:

@@ -150,7 +150,7 @@ class DacCodec:
 
     def to(self, device: torch.device) -> Self:
         """See ``Codec.to``."""
-        self.module.to(device)  # type: ignore[arg-type]
+        self.module.to(device)
         return self
 
 
@@ -184,7 +184,7 @@ class EncodecCodec:
 
     def to(self, device: torch.device) -> Self:
         """See ``Codec.to``."""
-        self.module.to(device)  # type: ignore[arg-type]
+        self.module.to(device)
         return self
 
 

@@ -85,7 +85,8 @@ class TrainingQuantizer(nn.Module):
         """How evenly entries are used, from 1 / S to 1: the perplexity of the codes as a part of the entries."""
         share = self.usage / self.usage.sum(dim=1, keepdim=True).clamp(min=1e-12)
         entropy = -torch.special.xlogy(share, share).sum(dim=1)
-        return entropy.exp().mean() / self.usage.shape[1]
+        evenness: Tensor = entropy.exp().mean() / self.usage.shape[1]
+        return evenness
 
     @torch.no_grad()
     def _revive(self, index: int, one: DacVectorQuantize, latents: Tensor) -> None:

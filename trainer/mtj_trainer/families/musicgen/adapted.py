@@ -26,7 +26,7 @@ def adapt_model(model: MusicGen, settings: Training) -> Adaptation:
         JobError: the settings name something that the model does not have.
     """
     for parameter in model.complete.parameters():
-        parameter.requires_grad_(requires_grad=False)
+        parameter.requires_grad_(False)
     return adapt(adaptable(model), settings, MUSICGEN_MELODY if model.is_melodic else MUSICGEN)
 
 

@@ -105,7 +105,7 @@ def context_of(complete: Any) -> int:
     """Frames that a model was trained on at a time, which its generation's ``max_length`` tells."""
     decoder, length = complete.config.decoder, complete.generation_config.max_length
     longest = min(length or USUAL_CONTEXT, decoder.max_position_embeddings)
-    return max(1, int(longest) - decoder.num_codebooks // decoder.audio_channels)
+    return max(1, int(longest) - int(decoder.num_codebooks // decoder.audio_channels))
 
 
 def _feature_extractor(model: MusicGen) -> Any:

@@ -94,7 +94,7 @@ def load_checkpoint(model: Model) -> MusicGen:
 
 def fingerprint(module: nn.Module) -> str:
     """A hash of a model's weights and of what its configuration says of them, wherever it was saved."""
-    config: dict[str, Any] = module.config.to_diff_dict()  # type: ignore[union-attr, operator, assignment]
+    config: dict[str, Any] = module.config.to_diff_dict()  # type: ignore[union-attr, operator]
     said = {name: value for name, value in config.items() if name not in _UNREAD}
     digest = hashlib.sha256(json.dumps(said, sort_keys=True, default=str).encode())
     for name, weights in sorted(module.state_dict().items()):

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from mtj_api import JobError
 from mtj_api.spec import Training
+from mtj_trainer.adaptation.injected import injected_layers
 from mtj_trainer.train.distributed import World
 from mtj_trainer.train.engine.changing import changing, check_names, is_partly_frozen
 from mtj_trainer.train.engine.engine import OptimizerState, Weights
@@ -64,6 +65,9 @@ class ZeroEngine:
         """To which DeepSpeed adds what it knows of them."""
         deepspeed = _import_deepspeed(world)
         self._linked = deepspeed.utils
+        if is_partly_frozen(model):
+            for layer in injected_layers(model).values():
+                deepspeed.utils.set_z3_leaf_module(layer, True)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about PyTorch's own interfaces
             engine, self._optimizer, _, _ = deepspeed.initialize(
