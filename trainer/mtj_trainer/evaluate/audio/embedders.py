@@ -75,10 +75,9 @@ def make_embedder(name: str, weights: str | None = None, device: torch.device | 
         return ClapEmbedder(place, device) if name == "clap" else EncodecEmbedder(place, device)
     except (OSError, ValueError) as error:
         raise JobError(
-            f"the weights of {name} are not at hand: {place} is no folder of a saved model, nor can it be fetched "
-            f"from the hub ({str(error).splitlines()[0]})",
+            f"the weights of {name} are not at hand: {place} is neither the folder of a saved model nor in the hub",
             where="spec.evaluation.embedders",
-            instead="leave it out (spectrogram needs no weights), or fetch the model into the hub's cache beforehand",
+            instead="leave it out (spectrogram needs no weights), or fetch them into the hub's cache beforehand",
         ) from error
 
 

@@ -47,7 +47,6 @@ def _not_negative(filters: torch.Tensor, mel: torch.Tensor) -> torch.Tensor:
     """
     found = filters @ (mel / filters.sum(dim=0)[:, None].clamp(min=1e-6))
     target = filters @ mel
-    gram = filters @ filters.T
     for _ in range(_DESCENTS):
-        found = found * target / (gram @ found).clamp(min=1e-12)
+        found = found * target / (filters @ (filters.T @ found)).clamp(min=1e-12)
     return found
