@@ -12,6 +12,8 @@ from mtj_api.cluster_advice import advise_on_cluster
 from mtj_api.defaults import STRATEGIES
 from mtj_api.estimate import memory_of_process
 from mtj_api.resolve import GIVEN, Resolution
+from mtj_api.spec.model import AUDIO_FAMILIES
+from mtj_api.spec.training import ADAPTATIONS
 
 FEW_TRACKS = 5
 """A side of the split with fewer tracks gives figures that are mostly chance."""
@@ -73,11 +75,13 @@ def _amount_of_music(resolution: Resolution, survey: Survey | None, _machine: Ma
     if survey.files == 0:
         yield "dataset.source holds no music: audio is wav, flac, ogg or mp3, and MIDI is mid or midi"
     elif spec.model is not None and spec.training is not None:
-        if survey.midi_hours == 0:
-            yield f"dataset.source holds no MIDI, which is all that the family {spec.model.family} reads"
+        reads_audio = spec.model.family in AUDIO_FAMILIES
+        hours, kind = (survey.audio_hours, "audio") if reads_audio else (survey.midi_hours, "MIDI")
+        if hours == 0:
+            yield f"dataset.source holds no {kind}, which is all that the family {spec.model.family} reads"
             return
         needed = STRATEGIES[spec.training.strategy].hours
-        if survey.midi_hours < needed:
+        if hours < needed:
             about = "about " if survey.estimated else ""
             way = (
                 "fine-tune a model that was trained on more (model.pretrained), or expect it to learn this music by "
@@ -86,7 +90,7 @@ def _amount_of_music(resolution: Resolution, survey: Survey | None, _machine: Ma
                 else "expect it to overfit: use fewer steps"
             )
             yield (
-                f"there are {about}{_hours(survey.midi_hours)} of music, and strategy {spec.training.strategy} needs "
+                f"there are {about}{_hours(hours)} of music, and strategy {spec.training.strategy} needs "
                 f"{_hours(needed)} or more (guide); {way}"
             )
 
@@ -185,12 +189,13 @@ def _learning_rate(resolution: Resolution, _survey: Survey | None, _machine: Mac
     training = resolution.job.spec.training
     if training is None:
         return
-    low, high = {"full": (1e-4, 2e-3), "finetune": (5e-6, 1e-4)}[training.strategy]
-    rate, guide = training.optimizer.learning_rate, {"full": "5e-4 to 1e-3", "finetune": "1e-5 to 5e-5"}
+    row = STRATEGIES[training.strategy]
+    low, high = row.rate_bounds
+    rate = training.optimizer.learning_rate
     if not low <= rate <= high:
         yield (
             f"training.optimizer.learningRate {rate:g} is {'below' if rate < low else 'above'} what strategy "
-            f"{training.strategy} usually takes (guide: {guide[training.strategy]})"
+            f"{training.strategy} usually takes (guide: {row.rate_range})"
         )
 
 
@@ -199,7 +204,40 @@ def _without_effect(resolution: Resolution, _survey: Survey | None, _machine: Ma
     spec = resolution.job.spec
     given = [value.path for value in resolution.values if value.reason == GIVEN]
     grid = spec.dataset.midi.tokenizer == "grid"
+    family = spec.model.family if spec.model is not None else ""
+    strategy = spec.training.strategy if spec.training is not None else ""
+    borrowed = spec.dataset.from_job is not None or spec.dataset.prepared is not None
     cases = [
+        (
+            borrowed,
+            ("spec.dataset.audio.", "spec.dataset.midi.", "spec.dataset.split.", "spec.dataset.modalities"),
+            "the data is as another job prepared it",
+        ),
+        (
+            bool(family) and family != "codec",
+            ("spec.training.losses.", "spec.training.cropSeconds"),
+            f"the family {family} is no codec",
+        ),
+        (
+            family in AUDIO_FAMILIES,
+            ("spec.dataset.augmentation.", "spec.evaluation.requests", "spec.evaluation.continuations"),
+            f"the family {family} composes no MIDI",
+        ),
+        (
+            family in ("symbolic", "codec"),
+            ("spec.evaluation.prompts", "spec.evaluation.sampling.topK", "spec.evaluation.sampling.guidance"),
+            f"the family {family} follows no text",
+        ),
+        (
+            bool(strategy) and strategy not in ADAPTATIONS,
+            ("spec.training.peft.",),
+            f"training.strategy is {strategy}",
+        ),
+        (
+            bool(strategy) and strategy != "selective",
+            ("spec.training.selective.",),
+            f"training.strategy is {strategy}",
+        ),
         (
             spec.model is None,
             ("spec.checkpoint.", "spec.evaluation.", "spec.dataset.augmentation."),

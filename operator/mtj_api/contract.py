@@ -29,6 +29,10 @@ TERMINATION_BYTES = 4096
 WORK_DIR_ENV = "MTJ_WORK_DIR"
 """Names a folder on the node's own disk for caches; it may vanish between runs."""
 
+LOCK_FILE = "lock"
+"""In the work folder of a job on one machine: locked by flock while the job runs there. Its lines are the number of the
+process that runs it and, once one has begun, the stage that is under way."""
+
 JOB_LABEL = f"{GROUP}/job"
 STAGE_LABEL = f"{GROUP}/stage"
 ATTEMPT_LABEL = f"{GROUP}/attempt"

@@ -20,7 +20,7 @@ from mtj_api.contract import GROUP, KIND, PLURAL, SHORT_NAME, SINGULAR, VERSION
 from mtj_api.faults import FORMS
 from mtj_api.spec import JobSpec, MusicTrainingJob, SpecModel
 from mtj_api.spec.base import DERIVED, Edit, Rule
-from mtj_api.spec.job import NAME_LENGTH, NAME_PATTERN
+from mtj_api.spec.reference import NAME_LENGTH, NAME_PATTERN
 from mtj_api.status import JobStatus
 
 Schema = dict[str, Any]

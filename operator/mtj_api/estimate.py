@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from mtj_api.sizes import TYPICAL_VOCABULARY, parameter_count
 from mtj_api.spec.model import Architecture
 from mtj_api.spec.training import Training
 
 LIBRARIES_BYTES = 400 << 20
 """What torch and Python themselves hold in each process."""
-
-TYPICAL_VOCABULARY = 512
-"""Tokens of the symbolic vocabularies: the grid has about 150, REMI about 500."""
 
 
 @dataclass(frozen=True)
@@ -27,12 +25,6 @@ class MemoryEstimate:
     @property
     def total(self) -> int:
         return self.weights + self.gradients + self.optimizer + self.averaged_weights + self.activations
-
-
-def parameter_count(architecture: Architecture, vocabulary: int = TYPICAL_VOCABULARY) -> int:
-    """Parameters of the symbolic decoder: 12 width^2 a layer, the embedding and the head."""
-    width = architecture.width
-    return architecture.layers * (12 * width * width + 2 * width) + 2 * vocabulary * width + width
 
 
 def divided_parts(training: Training) -> frozenset[str]:

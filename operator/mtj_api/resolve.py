@@ -10,8 +10,10 @@ from pydantic import BaseModel
 
 from mtj_api import walk
 from mtj_api.defaults import CHECKPOINT_STEPS, GUIDE_DEFAULTS, SIZES, STRATEGIES, SizeRow, size_class
-from mtj_api.estimate import parameter_count
-from mtj_api.spec import Architecture, CompositionRequest, MusicTrainingJob, Training
+from mtj_api.sizes import model_parameters
+from mtj_api.spec import Architecture, CodecArchitecture, CompositionRequest, MusicTrainingJob, Training
+from mtj_api.spec.model import AUDIO_FAMILIES, MUSICGEN_FAMILIES
+from mtj_api.spec.training import ADAPTATIONS
 
 GIVEN = "set in the job"
 """The reason for a value that the user wrote."""
@@ -87,7 +89,30 @@ def _training(job: MusicTrainingJob) -> Training:
 def _modalities(job: MusicTrainingJob) -> tuple[Any, str]:
     if job.spec.model is None:
         return ["audio", "midi"], "without a model, all that is found is prepared"
-    return ["midi"], f"what the family {job.spec.model.family} reads"
+    family = job.spec.model.family
+    return ["audio" if family in AUDIO_FAMILIES else "midi"], f"what the family {family} reads"
+
+
+def _sample_rate(job: MusicTrainingJob) -> tuple[Any, str]:
+    rates = {"codec": (16_000, "what a small codec reproduces"), "audiogen": (16_000, "AudioGen's own")}
+    rates["musicgen"] = (32_000, "MusicGen's own")
+    return rates.get(_family(job), (44_100, "guide: 44.1 or 48 kHz"))
+
+
+def _channels(job: MusicTrainingJob) -> tuple[Any, str]:
+    if _family(job) in AUDIO_FAMILIES:
+        return 1, f"what the family {_family(job)} reads"
+    return 2, "recordings are stereo"
+
+
+def _transposition(job: MusicTrainingJob) -> tuple[Any, str]:
+    if _family(job) in AUDIO_FAMILIES:
+        return 0, "recordings are not transposed"
+    return 6, "reaches all twelve keys and stays near the voices' ranges (guide: up to an octave)"
+
+
+def _family(job: MusicTrainingJob) -> str:
+    return job.spec.model.family if job.spec.model is not None else ""
 
 
 def _steps_per_beat(job: MusicTrainingJob) -> tuple[Any, str]:
@@ -98,23 +123,44 @@ def _steps_per_beat(job: MusicTrainingJob) -> tuple[Any, str]:
 
 def _architecture(job: MusicTrainingJob) -> tuple[Any, str]:
     assert job.spec.model is not None
-    if job.spec.model.pretrained is not None:
+    if job.spec.model.family == "codec":
+        return None, "a codec is no transformer"
+    if job.spec.model.is_started:
         return None, "brought by the pretrained model"
     return Architecture(), "a model that trains in minutes on a laptop"
 
 
+def _codec_architecture(job: MusicTrainingJob) -> tuple[Any, str]:
+    assert job.spec.model is not None
+    if job.spec.model.family != "codec":
+        return None, f"the family {job.spec.model.family} is no codec"
+    if job.spec.model.is_started:
+        return None, "brought by the pretrained model"
+    return CodecArchitecture(), "a codec that trains in half an hour on a laptop"
+
+
+def _conditioning(job: MusicTrainingJob) -> tuple[Any, str]:
+    family = _family(job)
+    if family in MUSICGEN_FAMILIES:
+        return ["text"], f"what the family {family} always listens to"
+    if family == "codec":
+        return [], "a codec is given nothing but sound"
+    return ["key", "metre", "tempo", "instruments"], "all that is known of a piece"
+
+
 def _size(job: MusicTrainingJob) -> tuple[Any, str]:
     assert job.spec.model is not None
-    if job.spec.model.architecture is None:
+    parameters = model_parameters(job.spec.model)
+    if parameters is None:
         return "small", "assumed of a pretrained model; say model.size where it has 500M parameters or more"
-    parameters = parameter_count(job.spec.model.architecture)
     return size_class(parameters), f"about {parameters:,} parameters"
 
 
 def _strategy(job: MusicTrainingJob) -> tuple[Any, str]:
-    if job.spec.model is not None and job.spec.model.pretrained is not None:
-        return "finetune", "model.pretrained is given"
-    return "full", "there is no model.pretrained to start from"
+    assert job.spec.model is not None
+    if job.spec.model.is_started:
+        return "finetune", f"model.{'from' if job.spec.model.pretrained is None else 'pretrained'} is given"
+    return "full", "there is no model.pretrained or model.from to start from"
 
 
 def _size_row(job: MusicTrainingJob) -> tuple[str, SizeRow]:
@@ -126,13 +172,15 @@ def _learning_rate(job: MusicTrainingJob) -> tuple[Any, str]:
     size, row = _size_row(job)
     if _training(job).strategy == "full":
         return row.full_rate, f"full training of a {size} model (guide: 5e-4 to 1e-3)"
+    if _training(job).strategy in ADAPTATIONS:
+        return row.adaptation_rate, f"adaptation of a {size} model (guide: 1e-4 to 5e-4)"
     return row.finetune_rate, f"fine-tuning of a {size} model (guide: size table)"
 
 
 def _weight_decay(job: MusicTrainingJob) -> tuple[Any, str]:
     strategy = _training(job).strategy
-    bounds = {"full": "0.01 to 0.1", "finetune": "0.001 to 0.01"}[strategy]
-    return STRATEGIES[strategy].weight_decay, f"strategy {strategy} (guide: {bounds})"
+    row = STRATEGIES[strategy]
+    return row.weight_decay, f"strategy {strategy} (guide: {row.weight_decay_bounds})"
 
 
 def _decay(job: MusicTrainingJob) -> tuple[Any, str]:
@@ -154,8 +202,19 @@ def _batch_size(job: MusicTrainingJob) -> tuple[Any, str]:
 
 
 def _dropout(job: MusicTrainingJob) -> tuple[Any, str]:
+    if _family(job) == "codec":
+        return 0.0, "a codec has none"
     size, row = _size_row(job)
     return row.dropout, f"a {size} model (guide: 0.1 to 0.3)"
+
+
+def _rank(job: MusicTrainingJob) -> tuple[Any, str]:
+    size, row = _size_row(job)
+    return row.lora_rank, f"a {size} model (guide: size table)"
+
+
+def _alpha(job: MusicTrainingJob) -> tuple[Any, str]:
+    return 2.0 * _training(job).peft.rank, "twice the rank (guide)"
 
 
 def _interval(job: MusicTrainingJob) -> tuple[Any, str]:
@@ -166,6 +225,8 @@ def _interval(job: MusicTrainingJob) -> tuple[Any, str]:
 
 
 def _requests(job: MusicTrainingJob) -> tuple[Any, str]:
+    if job.spec.model is not None and job.spec.model.family != "symbolic":
+        return [], "requests are for the family symbolic"
     conditioning = job.spec.model.conditioning if job.spec.model else []
     asks = []
     for key, metre, tempo in (("Gmaj", "4/4", 96.0), ("Amin", "4/4", 80.0)):
@@ -185,14 +246,17 @@ _DERIVATIONS: dict[tuple[str, ...], Derivation] = {
         "beside the output; name a common place to share prepared data",
     ),
     ("spec", "dataset", "modalities"): _modalities,
+    ("spec", "dataset", "audio", "sample_rate"): _sample_rate,
+    ("spec", "dataset", "audio", "channels"): _channels,
     ("spec", "dataset", "midi", "steps_per_beat"): _steps_per_beat,
-    ("spec", "dataset", "augmentation", "transpose_semitones"): lambda _job: (
-        6,
-        "reaches all twelve keys and stays near the voices' ranges (guide: up to an octave)",
-    ),
+    ("spec", "dataset", "augmentation", "transpose_semitones"): _transposition,
     ("spec", "model", "architecture"): _architecture,
+    ("spec", "model", "codec_architecture"): _codec_architecture,
+    ("spec", "model", "conditioning"): _conditioning,
     ("spec", "model", "size"): _size,
     ("spec", "training", "strategy"): _strategy,
+    ("spec", "training", "peft", "rank"): _rank,
+    ("spec", "training", "peft", "alpha"): _alpha,
     ("spec", "training", "optimizer", "learning_rate"): _learning_rate,
     ("spec", "training", "optimizer", "weight_decay"): _weight_decay,
     ("spec", "training", "schedule", "warmup_steps"): _warmup,

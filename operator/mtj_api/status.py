@@ -19,7 +19,8 @@ StageState = Literal["Waiting", "Pending", "Running", "Retrying", "Suspended", "
 SENTENCE_LENGTH = 4096
 PLACE_LENGTH = 1200
 FIGURES = 64
-"""Bounds of the status, in characters and in figures."""
+SOURCES = 8
+"""Bounds of the status, in characters, in figures and in jobs."""
 
 
 def _finite(value: float | None) -> float | None:
@@ -166,6 +167,9 @@ class JobStatus(StatusModel):
     """Facts that programs wait for."""
     stages: list[StageStatus] = Field(default_factory=list, max_length=8, json_schema_extra=_by("name"))
     """A row for each stage, in order."""
+    sources: dict[str, Place] | None = Field(default=None, json_schema_extra={"maxProperties": SOURCES})
+    """The outputs that it takes data and models from, by the name of the job that made them; fixed once they are
+    here, whatever becomes of that job."""
     progress: Progress | None = None
     """How far training has come."""
     checkpoint: CheckpointStatus | None = None

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from mtj_api.estimate import divided_parts, offloaded_parts, parameter_count, training_memory
+from mtj_api.estimate import divided_parts, offloaded_parts, training_memory
+from mtj_api.sizes import parameter_count
 from mtj_api.spec import Architecture, Training
 
 

@@ -112,15 +112,15 @@ PARTS = {
     "neither source nor importer": (
         SMALLEST.replace("{source: ./music}", "{}"),
         (
-            "job.yaml:5: spec.dataset: give either source, a folder or prefix of audio and MIDI, or importer, "
-            "such as bach-chorales"
+            "job.yaml:5: spec.dataset: give one of source, a folder or prefix of audio and MIDI, importer, "
+            "such as bach-chorales, or from, another job's data"
         ),
     ),
     "both source and importer": (
         SMALLEST.replace("{source: ./music}", "{source: ./music, importer: bach-chorales}"),
         (
-            "job.yaml:5: spec.dataset: give either source, a folder or prefix of audio and MIDI, or importer, "
-            "such as bach-chorales"
+            "job.yaml:5: spec.dataset: give one of source, a folder or prefix of audio and MIDI, importer, "
+            "such as bach-chorales, or from, another job's data"
         ),
     ),
     "an unknown importer": (
@@ -159,12 +159,12 @@ PARTS = {
         SMALLEST + "  model: symbolic",
         (
             'job.yaml:7: spec.model: "symbolic" is not a group of fields; '
-            "write fields in it, such as family, pretrained or architecture"
+            "write fields in it, such as family, pretrained or from"
         ),
     ),
     "an unknown family": (
-        SMALLEST + "  model: {family: musicgen}",
-        'job.yaml:7: spec.model.family: "musicgen" is not a choice here; write symbolic',
+        SMALLEST + "  model: {family: jukebox}",
+        'job.yaml:7: spec.model.family: "jukebox" is not a choice here; write symbolic, codec, musicgen or audiogen',
     ),
     "heads that do not share the width": (
         SMALLEST + "  model:\n    architecture:\n      width: 100\n      heads: 6",
@@ -173,8 +173,8 @@ PARTS = {
     "pretrained and architecture": (
         SMALLEST + "  model: {pretrained: ./m, architecture: {layers: 2}}",
         (
-            "job.yaml:7: spec.model.architecture: give either pretrained, which brings its own architecture, "
-            "or architecture"
+            "job.yaml:7: spec.model.architecture: give either pretrained or from, which bring their own "
+            "architecture, or architecture"
         ),
     ),
     "training without a model": (
@@ -187,13 +187,16 @@ PARTS = {
     "fine-tuning of nothing": (
         WITH_MODEL + "  training: {strategy: finetune}",
         (
-            "job.yaml:8: spec.training.strategy: finetune goes on from model.pretrained and full starts from nothing; "
-            "give finetune together with model.pretrained, or leave strategy out"
+            "job.yaml:8: spec.training.strategy: full starts from nothing and every other strategy goes on from "
+            "model.pretrained or model.from; give these together, or leave strategy out"
         ),
     ),
     "a model of MIDI for recordings": (
         WITH_MODEL.replace("{source: ./music}", "{source: ./music, modalities: [audio]}"),
-        "job.yaml:5: spec.dataset.modalities: the model family symbolic reads MIDI; add midi to the modalities",
+        (
+            "job.yaml:5: spec.dataset.modalities: the model family symbolic reads MIDI and the others read audio; "
+            "add midi or audio to the modalities"
+        ),
     ),
     "a word for a number": (
         WITH_MODEL + "  training: {steps: many}",
@@ -275,8 +278,8 @@ PARTS = {
         'job.yaml:7: spec.model.conditioning: "key" is not a list; write [key]',
     ),
     "too many in a list": (
-        SMALLEST + "  model: {conditioning: [key, key, key, key, key]}",
-        "job.yaml:7: spec.model.conditioning: the list has 5 items; write at most 4",
+        SMALLEST + "  model: {conditioning: [key, key, key, key, key, key, key]}",
+        "job.yaml:7: spec.model.conditioning: the list has 7 items; write at most 6",
     ),
     "a request that the model does not hear": (
         SMALLEST + "  model: {conditioning: [metre]}\n  evaluation:\n    requests: [{key: Cmaj}]",

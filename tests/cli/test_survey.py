@@ -45,3 +45,9 @@ def test_a_source_that_cannot_be_looked_at_is_no_fault_of_the_job(
     Path("job.yaml").write_text(SMALLEST)
     assert main(["explain", "job.yaml"]) == 0
     assert f"music: the source was not looked at ({reason})" in capsys.readouterr().out
+
+
+def test_data_of_another_job_is_called_that(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("job.yaml").write_text(text(dataset={"from": {"job": "codec"}}))
+    assert main(["explain", "job.yaml"]) == 0
+    assert "music: data of job codec\n" in capsys.readouterr().out

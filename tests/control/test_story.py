@@ -55,6 +55,22 @@ def test_a_job_goes_from_apply_to_succeeded(kubectl: Kubectl, http: Http, start:
         assert operator.metric("mtj_operator_reconcile_errors_total") == 0.0
 
 
+@pytest.mark.parametrize("first", ["base", "chorales"])
+def test_a_job_that_starts_from_another_waits_for_it(kubectl: Kubectl, http: Http, start: Start, first: str) -> None:
+    pair = {"base": document("base", output="s3://music/base"), "chorales": document(model={"from": {"job": "base"}})}
+    with start() as operator, Kubelet(http, kubectl.namespace, lambda _: Fate(code=None)).working() as kubelet:
+        kubectl.apply(pair.pop(first))
+        wait_for(kubectl, lambda found: "stage" in found, first)
+        kubectl.apply(*pair.values())
+        wait_for(kubectl, lambda found: "waits for job base, which is at stage prepare" in found.get("message", ""))
+        kubelet.fate = done
+        kubectl.wait("mtj/chorales", "condition=Succeeded", 120)
+        assert status(kubectl)["sources"] == {"base": "s3://music/base"}
+        read = kubectl.get("configmap", "chorales-job")["data"]["job.json"]
+        assert json.loads(read)["spec"]["model"]["pretrained"] == "s3://music/base/model"
+        assert operator.metric("mtj_operator_reconcile_errors_total") == 0.0
+
+
 def test_a_deleted_job_takes_all_its_children_along(kubectl: Kubectl, http: Http, start: Start) -> None:
     with start() as operator, Kubelet(http, kubectl.namespace, lambda _: Fate(code=None)).working():
         kubectl.apply(document(training={"nodes": 2}, dataset={"source": "s3://music/raw", "workers": {"nodes": 2}}))

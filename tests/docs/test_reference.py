@@ -41,6 +41,7 @@ def test_the_page_of_metrics_names_every_series() -> None:
         step=1,
         of=2,
         loss=1.0,
+        terms={"stft": 1.0},
         learning_rate=1.0,
         gradient_norm=1.0,
         tokens=1,

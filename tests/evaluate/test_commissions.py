@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import replace
 
 import pytest
@@ -16,11 +15,11 @@ from mtj_trainer.evaluate.commissions import (
     matches,
     openings,
     requested,
-    slug,
     studied,
 )
 from mtj_trainer.evaluate.pieces import PreparedPiece
 from mtj_trainer.evaluate.statistics import statistics
+from mtj_trainer.slug import slug
 from mtj_trainer.tokens import Conditions, Tokenizer, make_tokenizer
 from support.scores import chorale, score
 
@@ -115,12 +114,3 @@ def test_on_the_grid_only_the_key_can_be_heard() -> None:
     grid = make_tokenizer(MidiPreparation(tokenizer="grid", steps_per_beat=4))
     found = statistics(score(SCALE))
     assert matches(KNOWN, found, audible_conditions(grid)).keys() == {"key"}
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [("Gmaj, 4/4, 96 bpm", "gmaj-4-4-96-bpm"), ("Ärger & Öl", "arger-ol"), ("../../etc", "etc"), ("音楽", "untitled")],
-)
-def test_a_slug_is_a_safe_file_name(text: str, expected: str) -> None:
-    assert slug(text) == expected
-    assert re.fullmatch(r"[a-z0-9-]{1,48}", slug(text * 20))

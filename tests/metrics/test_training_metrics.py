@@ -35,6 +35,7 @@ def observe(metrics: TrainingMetrics, step: int) -> None:
         step=step,
         of=2000,
         loss=1.25,
+        terms={},
         learning_rate=5e-4,
         gradient_norm=0.75,
         tokens=4096 * step,

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from mtj_trainer.report.figures import figures_json, merged, others, table
-from mtj_trainer.report.summary import loss_bars, tiles, verdict
+from mtj_trainer.report.summary import contest_bars, tiles, verdict
 
 MEASURED = {
     "heldout.nll": 1.0,
@@ -96,5 +96,5 @@ def test_the_verdict_gives_the_numbers() -> None:
 )
 def test_without_a_model_the_verdict_is_about_the_data(figures: dict[str, float], headline: str, sentence: str) -> None:
     assert verdict(figures) == (headline, sentence)
-    assert not loss_bars(figures)
+    assert not contest_bars(figures)
     assert tiles(figures)

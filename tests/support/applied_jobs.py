@@ -89,7 +89,7 @@ class ClusterJob:
     def losses(self) -> list[tuple[int, float]]:
         """Every logged training and validation loss, by step."""
         rows = [json.loads(line) for line in self.storage.read("train/metrics.jsonl").splitlines()]
-        return [(row["step"], row.get("loss", row.get("validation_nll"))) for row in rows]
+        return [(row["step"], row.get("loss", row.get("validation_loss"))) for row in rows]
 
     @property
     def figures(self) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ValidationError
 
 from mtj_api import JobError, MusicTrainingJob, parse_job, walk
 from mtj_api.spec import Monitoring, Scheduling, Workers
-from mtj_api.spec.job import NAME_LENGTH, NAME_PATTERN
+from mtj_api.spec.reference import NAME_LENGTH, NAME_PATTERN
 
 KEYS = r"([a-z0-9]([-a-z0-9.]{0,20}[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,20}[A-Za-z0-9])?"
 """Of labels and annotations: what rules over a whole map ask for, which no field's own schema says."""

@@ -111,7 +111,7 @@ def trained_job(folder: Path, files: dict[str, bytes], tokenizer: str = "grid") 
         }
         for step, loss in enumerate(losses, start=1)
     ]
-    rows += [{"step": step, "validation_nll": losses[step - 1] + 0.1} for step in range(20, STEPS + 1, 20)]
+    rows += [{"step": step, "validation_loss": losses[step - 1] + 0.1} for step in range(20, STEPS + 1, 20)]
     storage.write("train/metrics.jsonl", "".join(json.dumps(row) + "\n" for row in rows).encode())
     trained = {
         "fingerprint": "0",

@@ -54,6 +54,10 @@ def training(**values: Any) -> Spec:
     return {"model": {}, "training": values}
 
 
+def model(**values: Any) -> Spec:
+    return {"model": values}
+
+
 def scheduling(**values: Any) -> Spec:
     return {"scheduling": values}
 
@@ -76,18 +80,59 @@ CASES: dict[str, tuple[Spec, Spec]] = {
         {"dataset": {"source": "m", "split": {"train": 0.81}}},
         {"dataset": {"source": "m", "split": {"train": 0.7, "validation": 0.2}}},
     ),
-    "has(self.source) != has(self.importer)": (
+    "[has(self.source), has(self.importer)": (
         {"dataset": {"source": "m", "importer": "bach-chorales"}},
-        {"dataset": {"importer": "bach-chorales"}},
+        {"dataset": {"from": {"job": "other"}}},
+    ),
+    "has(self.url) != has(self.from)": (
+        model(family="musicgen", codec={}),
+        model(family="musicgen", codec={"url": "m"}),
     ),
     "self.startsWith('s3://')": ({"output": "gs://music/out"}, {"output": "file:///music/out"}),
     "self.width % (2 * self.heads) == 0": (
         {"model": {"architecture": {"width": 198, "heads": 6}}},
         {"model": {"architecture": {"width": 204, "heads": 6}}},
     ),
-    "!(has(self.pretrained) && has(self.architecture))": (
-        {"model": {"pretrained": "m", "architecture": {}}},
-        {"model": {"pretrained": "m"}},
+    "!(has(self.pretrained) && has(self.from))": (
+        model(pretrained="m", **{"from": {"job": "other"}}),
+        model(**{"from": {"job": "other"}}),
+    ),
+    "!((has(self.pretrained) || has(self.from)) && has(self.architecture))": (
+        model(pretrained="m", architecture={}),
+        model(pretrained="m"),
+    ),
+    "!has(self.codecArchitecture)": (
+        model(family="codec", pretrained="m", codecArchitecture={}),
+        model(family="codec", codecArchitecture={}),
+    ),
+    "!has(self.architecture) || self.family": (
+        model(family="codec", architecture={}),
+        model(family="musicgen", codec={"url": "m"}, architecture={}),
+    ),
+    "(has(self.codec) || has(self.pretrained)": (
+        model(family="audiogen"),
+        model(family="audiogen", pretrained="facebook/audiogen-medium"),
+    ),
+    "!has(self.codec)": (
+        model(family="musicgen", codec={"url": "c"}, pretrained="m"),
+        model(family="musicgen", codec={"url": "c"}),
+    ),
+    "!has(self.conditioning)": (
+        model(family="musicgen", pretrained="m", conditioning=["text", "key"]),
+        model(family="musicgen", pretrained="m", conditioning=["text", "melody"]),
+    ),
+    "self.waveform + self.stft": (
+        training(losses={"waveform": 0.0, "stft": 0.0, "mel": 0.0}),
+        training(losses={"waveform": 0.0, "stft": 0.0}),
+    ),
+    "!has(self.strategy) || !self.peft.merge": (
+        model(family="musicgen", pretrained="m") | {"training": {"strategy": "prompt", "peft": {"merge": True}}},
+        model(family="musicgen", pretrained="m") | {"training": {"strategy": "dora", "peft": {"merge": True}}},
+    ),
+    "!has(self.strategy) || self.strategy != 'selective'": (
+        model(family="musicgen", pretrained="m") | {"training": {"strategy": "selective"}},
+        model(family="musicgen", pretrained="m")
+        | {"training": {"strategy": "selective", "selective": {"norms": True}}},
     ),
     "self.offload != 'all'": (
         training(deepspeed={"offload": "all"}),
@@ -106,7 +151,11 @@ CASES: dict[str, tuple[Spec, Spec]] = {
         training(steps=5, schedule={"warmupSteps": 4}),
     ),
     "has(self.model) || !has(self.training)": ({"training": {}}, {"training": {}, "model": {}}),
-    "!has(self.training) || !has(self.training.strategy)": (
+    "!has(self.training) || !has(self.training.strategy) || !has(self.model) || self.training.strategy in": (
+        {"model": {"pretrained": "m"}, "training": {"strategy": "lora"}},
+        model(family="musicgen", pretrained="m") | {"training": {"strategy": "lora"}},
+    ),
+    "!has(self.training) || !has(self.training.strategy) || !has(self.model) || (self.training.strategy ==": (
         {"model": {"pretrained": "m"}, "training": {"strategy": "full"}},
         {"model": {"pretrained": "m"}, "training": {"strategy": "finetune"}},
     ),
@@ -114,7 +163,7 @@ CASES: dict[str, tuple[Spec, Spec]] = {
         {"model": {}, "dataset": {"source": "m", "modalities": ["audio"]}},
         {"model": {}, "dataset": {"source": "m", "modalities": ["audio", "midi"]}},
     ),
-    "!has(self.model) || !has(self.evaluation.requests)": (
+    "!has(self.model) || !has(self.model.conditioning) || !has(self.evaluation.requests)": (
         {"model": {"conditioning": ["key"]}, "evaluation": {"requests": [{"key": "Cmaj"}, {"tempo": 90}]}},
         {"model": {"conditioning": ["key"]}, "evaluation": {"requests": [{"key": "Cmaj"}, {}]}},
     ),

@@ -83,17 +83,17 @@ REFUSED_AT_APPLY: tuple[WrongJob, ...] = tuple(
         ("a word for a number", _trained(steps="many"), "must be of type integer"),
         ("no steps", _trained(steps=0), "should be greater than or equal to 1"),
         ("an unknown precision", _trained(precision="fp61"), 'supported values: "auto", "fp32", "bf16", "fp16"'),
-        ("an unknown family", {"model": {"family": "musicgen"}}, 'supported values: "symbolic"'),
+        ("an unknown family", {"model": {"family": "jukebox"}}, 'supported values: "symbolic"'),
         ("training of nothing", {"training": {}}, "training needs a model; add 'model: {}' for the defaults"),
         (
             "fine-tuning of nothing",
             _trained(strategy="finetune"),
-            "give finetune together with model.pretrained, or leave strategy out",
+            "every other strategy goes on from model.pretrained or model.from; give these together",
         ),
         (
             "two architectures",
             {"model": {"pretrained": "s3://a/b", "architecture": {}}},
-            "give either pretrained, which brings its own architecture, or architecture",
+            "give either pretrained or from, which bring their own architecture, or architecture",
         ),
         (
             "heads that do not share the width",
@@ -113,7 +113,7 @@ REFUSED_AT_APPLY: tuple[WrongJob, ...] = tuple(
         (
             "a model of MIDI for recordings",
             {"model": {}, "dataset": {"source": "s3://a/b", "modalities": ["audio"]}},
-            "the model family symbolic reads MIDI; add midi to the modalities",
+            "the model family symbolic reads MIDI and the others read audio; add midi or audio to the modalities",
         ),
         (
             "more than the whole",

@@ -21,7 +21,7 @@ def storage(request: pytest.FixtureRequest, tmp_path: Path) -> Storage:
 def save(folder: CheckpointFolder, step: int) -> dict[str, torch.Tensor]:
     weights = {"layer": torch.full((3, 2), float(step), dtype=torch.float32)}
     optimizer = {"optimizer": {"state": {0: {"exp_avg": torch.ones(2) * step}}, "param_groups": [{"lr": 0.1}]}}
-    folder.save(RunState(step=step, seed=3, best_nll=1.5), weights, weights, optimizer)
+    folder.save(RunState(step=step, seed=3, best_loss=1.5), weights, weights, optimizer)
     return weights
 
 
@@ -33,7 +33,7 @@ def test_the_latest_comes_back_whole(storage: Storage) -> None:
     folder.wait()
     restored = CheckpointFolder(storage, keep=2).load_latest()
     assert restored is not None
-    assert restored.state == RunState(step=20, seed=3, best_nll=1.5)
+    assert restored.state == RunState(step=20, seed=3, best_loss=1.5)
     assert torch.equal(restored.weights["layer"], torch.full((3, 2), 20.0))
     assert torch.equal(restored.optimizer["optimizer"]["state"][0]["exp_avg"], torch.full((2,), 20.0))
 

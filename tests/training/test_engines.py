@@ -59,7 +59,7 @@ class Trained:
     @property
     def losses(self) -> list[float]:
         """Every logged training and validation loss."""
-        return [row["loss"] if "loss" in row else row["validation_nll"] for row in self.rows]
+        return [row["loss"] if "loss" in row else row["validation_loss"] for row in self.rows]
 
     @property
     def norms(self) -> list[float]:

@@ -100,7 +100,7 @@ class GangOfTwo:
     @property
     def losses(self) -> list[tuple[int, float]]:
         rows = [json.loads(line) for line in self.output.read("train/metrics.jsonl").splitlines()]
-        return [(row["step"], row.get("loss", row.get("validation_nll"))) for row in rows]
+        return [(row["step"], row.get("loss", row.get("validation_loss"))) for row in rows]
 
     @property
     def complete(self) -> list[int]:

@@ -97,7 +97,7 @@ class Run:
 
     @property
     def validations(self) -> list[float]:
-        return [row["validation_nll"] for row in self.rows if "validation_nll" in row]
+        return [row["validation_loss"] for row in self.rows if "validation_loss" in row]
 
 
 class StopAfter:

@@ -102,7 +102,7 @@ class WholeJob:
         """Every logged training and validation loss, by step."""
         storage = open_storage(self.output)
         rows = [json.loads(line) for line in storage.read("train/metrics.jsonl").splitlines()]
-        return [(row["step"], row.get("loss", row.get("validation_nll"))) for row in rows]
+        return [(row["step"], row.get("loss", row.get("validation_loss"))) for row in rows]
 
     @property
     def figures(self) -> dict[str, Any]:
@@ -150,7 +150,7 @@ def test_a_job_whose_training_is_killed_twice_ends_with_the_same_losses_bit_for_
         assert "the same command goes on" in printed, printed
     job.run()
     assert job.losses == undisturbed.losses, f"killed at steps {steps}"
-    same = ("heldout.nll", "validation.nll", "validation.best_step", "train.steps", "train.tokens")
+    same = ("heldout.nll", "validation.loss", "validation.best_step", "train.steps", "train.tokens")
     assert {name: job.figures[name] for name in same} == {name: undisturbed.figures[name] for name in same}
 
 

@@ -17,10 +17,21 @@ from mtj_api.spec.dataset import (
 )
 from mtj_api.spec.evaluation import CompositionRequest, Evaluation, Sampling
 from mtj_api.spec.job import JobSpec, Metadata, MusicTrainingJob
-from mtj_api.spec.model import Architecture, Model
+from mtj_api.spec.model import Architecture, CodecArchitecture, CodecSource, Model
 from mtj_api.spec.monitoring import Monitoring
+from mtj_api.spec.reference import JobReference
 from mtj_api.spec.scheduling import PodResources, PodTemplate, Retries, Scheduling, StageResources, Toleration, Volume
-from mtj_api.spec.training import Batch, DeepSpeed, Optimizer, Regularization, Schedule, Training
+from mtj_api.spec.training import (
+    Batch,
+    DeepSpeed,
+    Losses,
+    Optimizer,
+    Peft,
+    Regularization,
+    Schedule,
+    Selective,
+    Training,
+)
 
 __all__ = [
     "Architecture",
@@ -28,17 +39,22 @@ __all__ = [
     "Augmentation",
     "Batch",
     "Checkpoint",
+    "CodecArchitecture",
+    "CodecSource",
     "CompositionRequest",
     "Dataset",
     "DeepSpeed",
     "Evaluation",
+    "JobReference",
     "JobSpec",
+    "Losses",
     "Metadata",
     "MidiPreparation",
     "Model",
     "Monitoring",
     "MusicTrainingJob",
     "Optimizer",
+    "Peft",
     "PodResources",
     "PodTemplate",
     "Regularization",
@@ -47,6 +63,7 @@ __all__ = [
     "Schedule",
     "Scheduling",
     "Segmentation",
+    "Selective",
     "SpecModel",
     "Split",
     "StageResources",

@@ -7,6 +7,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field, StringConstraints
 
 from mtj_api.spec.base import Distinct, Rule, SpecModel, Url, derived
+from mtj_api.spec.reference import JobReference
 
 Feature = Literal[
     "mel",
@@ -54,9 +55,9 @@ class Segmentation(SpecModel):
 class AudioPreparation(SpecModel):
     """How recordings (wav, flac, ogg, mp3) are standardized."""
 
-    sample_rate: int = Field(default=44_100, ge=8_000, le=192_000)
-    """Samples a second after resampling."""
-    channels: int = Field(default=2, ge=1, le=2)
+    sample_rate: int = derived(ge=8_000, le=192_000)
+    """Samples a second after resampling; a codec works at this rate."""
+    channels: int = derived(ge=1, le=2)
     """1 mixes down to mono, 2 keeps or makes stereo."""
     bit_depth: Literal[16, 24] = 16
     """Bits a sample of the stored FLAC."""
@@ -133,9 +134,10 @@ class Dataset(SpecModel):
 
     RULES: ClassVar[tuple[Rule, ...]] = (
         Rule(
-            "has(self.source) != has(self.importer)",
-            lambda d: (d.source is None) != (d.importer is None),
-            "give either source, a folder or prefix of audio and MIDI, or importer, such as bach-chorales",
+            "[has(self.source), has(self.importer), has(self.prepared), has(self.from)].filter(x, x).size() == 1",
+            lambda d: [d.source, d.importer, d.prepared, d.from_job].count(None) == 3,
+            "give one of source, a folder or prefix of audio and MIDI, importer, such as bach-chorales, or from, "
+            "another job's data",
         ),
     )
 
@@ -143,6 +145,10 @@ class Dataset(SpecModel):
     """A folder or prefix of audio (wav, flac, ogg, mp3) and MIDI, with an optional metadata.jsonl or .csv."""
     importer: Literal["bach-chorales"] | None = None
     """A named collection instead of a source."""
+    from_job: JobReference | None = Field(default=None, alias="from")
+    """The data that another job prepared, as it prepared them: what is said of preparation here has no effect."""
+    prepared: Url | None = None
+    """The same by the other job's output."""
     cache: Url = derived()
     """Where prepared data lies, under the hash of what made it; jobs may share it."""
     modalities: Annotated[list[Modality], Field(min_length=1, max_length=2), Distinct] = derived()

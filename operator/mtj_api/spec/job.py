@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, ClassVar, Literal, get_args
+from typing import Any, ClassVar, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field
 
 from mtj_api.contract import API_VERSION, KIND
 from mtj_api.spec.base import Edit, Rule, SpecModel, Url, unchanged
 from mtj_api.spec.checkpoint import Checkpoint
 from mtj_api.spec.dataset import Dataset
 from mtj_api.spec.evaluation import Evaluation
-from mtj_api.spec.kubernetes import DNS_LABEL
-from mtj_api.spec.model import Condition, Model
+from mtj_api.spec.model import AUDIO_FAMILIES, MUSICGEN_FAMILIES, Model, MusicalCondition
 from mtj_api.spec.monitoring import Monitoring
+from mtj_api.spec.reference import Name
 from mtj_api.spec.scheduling import Scheduling
 from mtj_api.spec.training import Training
-
-NAME_PATTERN = DNS_LABEL
-NAME_LENGTH = 45
-Name = Annotated[str, StringConstraints(pattern=NAME_PATTERN, max_length=NAME_LENGTH)]
-"""A DNS label, which leaves room for ``-evaluate-999-1023`` in the host names of a job's pods, of 63 characters."""
 
 
 class Metadata(BaseModel):
@@ -34,14 +29,28 @@ class Metadata(BaseModel):
 def _strategy_fits(spec: JobSpec) -> bool:
     if spec.training is None or spec.training.strategy is None or spec.model is None:
         return True
-    return (spec.training.strategy == "finetune") == (spec.model.pretrained is not None)
+    return (spec.training.strategy == "full") != spec.model.is_started
 
 
 def _requests_fit(spec: JobSpec) -> bool:
     if spec.model is None or spec.evaluation.requests is None:
         return True
-    hidden = set(get_args(Condition)) - set(spec.model.conditioning)
+    if spec.model.conditioning is None:
+        return True
+    hidden = set(get_args(MusicalCondition)) - set(spec.model.conditioning)
     return all(getattr(request, name) is None for request in spec.evaluation.requests for name in hidden)
+
+
+def _modalities_fit(spec: JobSpec) -> bool:
+    if spec.model is None or spec.dataset.modalities is None:
+        return True
+    return ("audio" if spec.model.family in AUDIO_FAMILIES else "midi") in spec.dataset.modalities
+
+
+def _adaptation_fits(spec: JobSpec) -> bool:
+    if spec.training is None or spec.model is None or spec.training.strategy in (None, "full", "finetune"):
+        return True
+    return spec.model.family in MUSICGEN_FAMILIES
 
 
 def _processes_fit(spec: JobSpec) -> bool:
@@ -61,21 +70,32 @@ class JobSpec(SpecModel):
         ),
         Rule(
             "!has(self.training) || !has(self.training.strategy) || !has(self.model) || "
-            "(self.training.strategy == 'finetune') == has(self.model.pretrained)",
+            "(self.training.strategy == 'full') != (has(self.model.pretrained) || has(self.model.from))",
             _strategy_fits,
-            "finetune goes on from model.pretrained and full starts from nothing; give finetune together with "
-            "model.pretrained, or leave strategy out",
+            "full starts from nothing and every other strategy goes on from model.pretrained or model.from; give these "
+            "together, or leave strategy out",
             "training.strategy",
         ),
         Rule(
-            "!has(self.model) || !has(self.dataset.modalities) || 'midi' in self.dataset.modalities",
-            lambda s: s.model is None or s.dataset.modalities is None or "midi" in s.dataset.modalities,
-            "the model family symbolic reads MIDI; add midi to the modalities",
+            "!has(self.training) || !has(self.training.strategy) || !has(self.model) || "
+            "self.training.strategy in ['full', 'finetune'] || self.model.family in ['musicgen', 'audiogen']",
+            _adaptation_fits,
+            "this strategy adapts a musicgen or audiogen model; write finetune for the other families",
+            "training.strategy",
+        ),
+        Rule(
+            "!has(self.model) || !has(self.dataset.modalities) || "
+            "(self.model.family == 'symbolic' ? 'midi' : 'audio') in self.dataset.modalities",
+            _modalities_fit,
+            "the model family symbolic reads MIDI and the others read audio; add midi or audio to the modalities",
             "dataset.modalities",
         ),
         Rule(
-            "!has(self.model) || !has(self.evaluation.requests) || self.evaluation.requests.all(r, "
-            + " && ".join(f"(!has(r.{name}) || '{name}' in self.model.conditioning)" for name in get_args(Condition))
+            "!has(self.model) || !has(self.model.conditioning) || !has(self.evaluation.requests) || "
+            "self.evaluation.requests.all(r, "
+            + " && ".join(
+                f"(!has(r.{name}) || '{name}' in self.model.conditioning)" for name in get_args(MusicalCondition)
+            )
             + ")",
             _requests_fit,
             "a request asks for something that is not in model.conditioning; add it there or leave it out here",

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Field, StringConstraints
 
-from mtj_api.spec.base import Rule, SpecModel, derived
+from mtj_api.spec.base import Distinct, Rule, SpecModel, derived
+
+Strategy = Literal["full", "finetune", "lora", "dora", "ia3", "adapter", "prompt", "selective"]
+ADAPTATIONS = frozenset({"lora", "dora", "ia3", "adapter", "prompt"})
+"""Strategies that leave the model as it is and train what they add."""
+
+Pattern = Annotated[str, StringConstraints(min_length=1, max_length=128)]
 
 
 class Optimizer(SpecModel):
@@ -79,10 +85,75 @@ class DeepSpeed(SpecModel):
     """What starts the processes."""
 
 
+class Losses(SpecModel):
+    """The parts of a codec's loss, by weight; the first five are balanced, so that a weight is a share of the gradient
+    (Défossez et al. 2022, arXiv 2210.13438)."""
+
+    RULES: ClassVar[tuple[Rule, ...]] = (
+        Rule(
+            "self.waveform + self.stft + self.mel > 0.0",
+            lambda x: x.waveform + x.stft + x.mel > 0,
+            "one of waveform, stft and mel must be more than 0: the others do not make a codec sound like its input",
+        ),
+    )
+
+    waveform: float = Field(default=0.1, ge=0.0, le=1000.0)
+    """Mean absolute difference of the samples."""
+    stft: float = Field(default=2.0, ge=0.0, le=1000.0)
+    """Spectral convergence and log magnitude at several resolutions (Yamamoto et al. 2020, arXiv 1910.11480)."""
+    mel: float = Field(default=1.0, ge=0.0, le=1000.0)
+    """Mean absolute difference of log mel spectra at several resolutions."""
+    adversarial: float = Field(default=0.0, ge=0.0, le=1000.0)
+    """What a discriminator trained alongside objects to; 0 is without one. It pays off in long runs."""
+    feature_matching: float = Field(default=0.0, ge=0.0, le=1000.0)
+    """Difference of what the discriminator's layers see."""
+    commitment: float = Field(default=0.25, ge=0.0, le=1000.0)
+    """How closely the encoder keeps to the codebooks."""
+
+
+class Peft(SpecModel):
+    """What the strategies that add something small to a frozen model add (guide: PEFT)."""
+
+    rank: int = derived(ge=1, le=1024)
+    """Of lora and dora."""
+    alpha: float = derived(gt=0.0, le=4096.0)
+    """Their update is scaled by alpha over rank."""
+    dropout: float = Field(default=0.0, ge=0.0, lt=1.0)
+    """On what goes into an update of lora and dora."""
+    targets: Annotated[list[Pattern], Field(max_length=32), Distinct] = Field(default_factory=list)
+    """Ends of the names of modules to adapt, by lora, dora and ia3, such as ``q_proj``; the family's own when empty."""
+    bottleneck: int = Field(default=64, ge=1, le=8192)
+    """Width of an adapter."""
+    tokens: int = Field(default=16, ge=1, le=1024)
+    """Learned states that strategy prompt puts before those of the text."""
+    merge: bool = False
+    """Publish the whole model with the update worked into it, instead of the update alone; of lora, dora, ia3 and
+    selective."""
+
+
+class Selective(SpecModel):
+    """Which weights strategy selective trains; what any of these names is trained."""
+
+    patterns: Annotated[list[Pattern], Field(max_length=32), Distinct] = Field(default_factory=list)
+    """Names of weights, with ``*`` for any characters."""
+    last_blocks: int = Field(default=0, ge=0, le=1024)
+    """The last blocks of the transformer."""
+    biases: bool = False
+    """Every bias (Ben Zaken et al. 2022, arXiv 2106.10199)."""
+    norms: bool = False
+    """The gains and biases of every normalization."""
+
+
 class Training(SpecModel):
     """How the model is trained."""
 
     RULES: ClassVar[tuple[Rule, ...]] = (
+        Rule(
+            "!has(self.strategy) || !self.peft.merge || !(self.strategy in ['adapter', 'prompt'])",
+            lambda t: t.strategy not in ("adapter", "prompt") or not t.peft.merge,
+            "no weight of the model can hold an adapter or a prompt; leave merge out, or write lora, dora or ia3",
+            "peft.merge",
+        ),
         Rule(
             "!has(self.batch.size) || "
             "self.batch.size % (self.batch.accumulation * self.nodes * self.processesPerNode) == 0",
@@ -99,10 +170,21 @@ class Training(SpecModel):
             "warmupSteps must be less than steps; a twentieth of them is usual",
             "schedule.warmupSteps",
         ),
+        Rule(
+            "!has(self.strategy) || self.strategy != 'selective' || self.selective.patterns.size() > 0 || "
+            "self.selective.lastBlocks > 0 || self.selective.biases || self.selective.norms",
+            lambda t: t.strategy != "selective" or t.selective != Selective(),
+            "strategy selective trains nothing as it is; write selective: {lastBlocks: 2}, or biases, norms or "
+            "patterns",
+            "selective",
+        ),
     )
 
-    strategy: Literal["full", "finetune"] = derived()
-    """``full`` trains from scratch, ``finetune`` goes on from ``model.pretrained``."""
+    strategy: Strategy = derived()
+    """``full`` trains from scratch, ``finetune`` goes on with all weights of a model. ``lora``, ``dora``, ``ia3``,
+    ``adapter`` and ``prompt`` add something small to a frozen one, ``selective`` trains a part of it."""
+    peft: Peft = Field(default_factory=Peft)
+    selective: Selective = Field(default_factory=Selective)
     engine: Literal["torchrun", "deepspeed"] = "torchrun"
     """``torchrun`` trains with DistributedDataParallel, ``deepspeed`` with ZeRO."""
     deepspeed: DeepSpeed = Field(default_factory=DeepSpeed)
@@ -120,5 +202,8 @@ class Training(SpecModel):
     schedule: Schedule = Field(default_factory=Schedule)
     batch: Batch = Field(default_factory=Batch)
     regularization: Regularization = Field(default_factory=Regularization)
+    losses: Losses = Field(default_factory=Losses)
+    crop_seconds: float = Field(default=1.0, ge=0.1, le=60.0)
+    """Length of the pieces of recordings that a codec trains on."""
     seed: int = Field(default=0, ge=0, le=2**31 - 1)
     """Of the first weights, the order of the data and all else that is drawn."""

@@ -20,6 +20,7 @@ from mtj_api.spec import Training
 from mtj_operator.cli.job import read_job
 from mtj_operator.cli.survey import survey
 from mtj_operator.execute.machine import this_machine
+from mtj_operator.plan.sources import references
 
 WIDTH = 110
 NEEDS_MODEL = ("spec.checkpoint.", "spec.evaluation.", "spec.dataset.augmentation.", "spec.model", "spec.training")
@@ -123,12 +124,17 @@ def _as_text(job: MusicTrainingJob, explanation: Explanation) -> Iterator[str]:
         yield from _memory_table(job.spec.training, explanation.memory)
     yield ""
     found, machine = explanation.survey, explanation.machine
-    if found is None:
+    if job.spec.dataset.from_job is not None:
+        yield f"music: data of job {job.spec.dataset.from_job.job}"
+    elif found is None:
         yield f"music: the source was not looked at ({explanation.not_surveyed})"
     else:
         about = "about " if found.estimated else ""
         hours = f"{found.midi_hours:.3g} h of MIDI and {found.audio_hours:.3g} h of audio"
         yield f"music: {found.files} files, {about}{hours}"
+    for reference in references(job):
+        result = "data" if reference.stage == "prepare" else "model"
+        yield f"waits for: the {result} of job {reference.job} ({reference.field.removeprefix('spec.')})"
     memory = f", {machine.memory / 2**30:.0f} GiB" if machine.memory else ""
     yield f"machine: {machine.cores} cores{memory}, {machine.gpus or 'no'} GPU{'s' if machine.gpus > 1 else ''}"
     yield ""

@@ -11,7 +11,8 @@ from pathlib import Path
 from mtj_api import JobError, Resolution, load_job, parse_job
 from mtj_api.spec import Volume
 from mtj_operator.plan import absolute
-from mtj_operator.plan.places import local_path, volume_of
+from mtj_operator.plan.places import is_on_hub, local_path, volume_of
+from mtj_operator.plan.sources import references
 
 
 def read_job(file: str, settings: Sequence[str], *, to_run: bool = False) -> Resolution:
@@ -23,18 +24,19 @@ def read_job(file: str, settings: Sequence[str], *, to_run: bool = False) -> Res
         to_run: whether it is to run on this machine, so that what lies on volumes of pods has to be here too.
 
     Raises:
-        JobError: it is wrong, or names a place on this machine that is not there.
+        JobError: it is wrong, refers to itself, or names a place on this machine that is not there.
     """
     if file == "-":
         source, resolution = "standard input", parse_job(sys.stdin.read(), "standard input", settings)
     else:
         source, resolution = file, load_job(Path(file), settings)
     try:
+        references(resolution.job)
         job = absolute(resolution.job, str(Path.cwd()), str(Path.home()))
         spec, volumes = job.spec, [] if to_run else job.spec.scheduling.pod_template.volumes
         if path := _here(spec.dataset.source, volumes):
             _check_source(path, resolution.job.spec.dataset.source or "", source)
-        if spec.model is not None and (path := _here(spec.model.pretrained, volumes)):
+        if spec.model is not None and not is_on_hub(job) and (path := _here(spec.model.pretrained, volumes)):
             _check_pretrained(path)
         if path := _here(spec.output, volumes):
             _check_output(path)

@@ -13,6 +13,7 @@ DESCRIPTION = "Train music models from one MusicTrainingJob file."
 EXAMPLES = """\
 examples:
   mtj run manifests/samples/chorales.yaml      train on Bach's chorales, end to end
+  mtj generate out/model "a chorale in G major"  play a trained model
   mtj explain job.yaml                         every value of a job, and why it is what it is
   mtj validate job.yaml                        is it right? at once, without running anything
   mtj crd | kubectl apply -f -                 teach a cluster what a MusicTrainingJob is
@@ -104,7 +105,12 @@ exit status: 0 told to stop, 1 it could not go on or another replica acts, 65 no
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command that the arguments (``sys.argv`` by default) name; its exit status."""
-    options = _parser().parse_args(arguments)
+    given = sys.argv[1:] if arguments is None else list(arguments)
+    if given[:1] == ["generate"]:
+        from mtj_operator.cli.generate import generate
+
+        generate(given[1:])
+    options = _parser().parse_args(given)
     from mtj_api import JobError
     from mtj_api.contract import ExitCode
 
@@ -190,6 +196,7 @@ def _parser() -> argparse.ArgumentParser:
     logs.add_argument("-f", "--follow", action="store_true", help="go on until the job has ended")
     logs.add_argument("--tail", metavar="N", type=int, help="begin with so many lines of each log")
     logs.add_argument("--since", metavar="TIME", default="", help="begin with lines of the last 90s, 10m or 2h")
+    commands.add_parser("generate", help="play a trained model", add_help=False)  # its options are the trainer's
     _command(commands, "crd", "print the CustomResourceDefinition", CRD, CRD_EXAMPLES)
     return parser
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shlex
 import signal
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,28 +13,38 @@ from functools import partial
 from pathlib import Path
 from types import FrameType
 
-from mtj_api import MusicTrainingJob, resolved_json
+from mtj_api import MusicTrainingJob, resolved_json, waits
 from mtj_api.contract import WORK_DIR_ENV, ExitCode
 from mtj_operator.cli.job import read_job
 from mtj_operator.execute import Executor, LocalExecutor
 from mtj_operator.execute.machine import this_machine
+from mtj_operator.execute.runs import Run, awaited, record, record_of
 from mtj_operator.plan import Plan, Site, plan
+from mtj_operator.plan.sources import with_sources
 
 
 def run(file: str, settings: Sequence[str], *, until: str | None = None) -> int:
     """Run the job in ``file``, up to the stage ``until`` if one is named; the exit status.
 
     Raises:
-        JobError: the job is wrong, or runs already.
+        JobError: the job is wrong, runs already, or takes something from a job that was not run here.
     """
-    job = read_job(file, settings, to_run=True).job
-    work_dir = work_folder(job, os.environ)
+    named = read_job(file, settings, to_run=True).job
+    work_dir = work_folder(named, os.environ)
+    others = awaited(named, work_dir.parent)
+    job = with_sources(named, {other.job: other.output for other in others})
     job_file = work_dir / "job.json"
-    stages = plan(job, Site(python=sys.executable, job_file=str(job_file), cores=this_machine().cores))
+    site = Site(python=sys.executable, job_file=str(job_file), cores=this_machine().cores, waits=bool(others))
+    stages = plan(job, site)
     wanted = stages.until(until) if until else stages
-    executor = LocalExecutor(
-        work_dir, os.environ, announce=partial(print, flush=True), files={job_file: resolved_json(job)}
-    )
+    files = {
+        job_file: resolved_json(job),
+        work_dir / waits.FILE: waits.waits_json(others),
+        record_of(work_dir.parent, job.metadata.name): record(
+            Run(job.spec.output, str(work_dir), _command(file, settings), tuple(other.job for other in others))
+        ),
+    }
+    executor = LocalExecutor(work_dir, os.environ, announce=partial(print, flush=True), files=files)
     with stopping(executor):
         outcome = executor.run(wanted)
     if outcome.code != ExitCode.DONE:
@@ -42,6 +53,10 @@ def run(file: str, settings: Sequence[str], *, until: str | None = None) -> int:
     for line in results(job, wanted):
         print(line)
     return ExitCode.DONE
+
+
+def _command(file: str, settings: Sequence[str]) -> str:
+    return shlex.join(["mtj", "run", file, *(word for setting in settings for word in ("--set", setting))])
 
 
 def work_folder(job: MusicTrainingJob, environment: Mapping[str, str]) -> Path:

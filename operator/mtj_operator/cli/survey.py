@@ -18,6 +18,8 @@ PATIENCE_SECONDS = 120
 
 def survey(job: MusicTrainingJob) -> tuple[Survey | None, str]:
     """What the source of a resolved job has, or ``None`` and why it could not be looked at."""
+    if job.spec.dataset.from_job is not None:
+        return None, f"it is the data of job {job.spec.dataset.from_job.job}"
     with tempfile.TemporaryDirectory(prefix="mtj-survey-") as folder:
         job_file, log = Path(folder, "job.json"), Path(folder, "failure")
         job_file.write_text(resolved_json(job), encoding="utf-8")

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from mtj_api import JobError
 from mtj_api.contract import ExitCode
 from mtj_operator.cli.job import read_job
+from mtj_operator.plan.sources import references, wanted_stages
 
 
 def validate(files: Sequence[str], settings: Sequence[str]) -> int:
@@ -15,10 +16,11 @@ def validate(files: Sequence[str], settings: Sequence[str]) -> int:
     status = ExitCode.DONE
     for file in files:
         try:
-            read_job(file, settings)
+            job = read_job(file, settings).job
         except JobError as error:
             print(error, file=sys.stderr)
             status = ExitCode.WRONG_JOB
         else:
-            print(f"{file}: ok")
+            others = " and ".join(f"job {name}" for name in wanted_stages(references(job)))
+            print(f"{file}: ok{f'; waits for {others}' if others else ''}")
     return status

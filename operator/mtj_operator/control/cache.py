@@ -13,6 +13,7 @@ from typing import Generic, TypeVar
 
 from mtj_operator.control.snapshots import Key
 from mtj_operator.plan.observed import JobSnapshot, Observed, PodSnapshot, Resource, TrainingProgress
+from mtj_operator.plan.story.sources import waited_for
 
 T = TypeVar("T")
 
@@ -126,6 +127,8 @@ class Cache:
         self.pods: Store[PodSnapshot] = Store()
         self.progress: dict[Key, TrainingProgress] = {}
         self.refusals: dict[Key, dict[str, str]] = {}
+        self._waits: dict[Key, frozenset[str]] = {}
+        self._waiting: dict[Key, set[Key]] = {}
 
     @property
     def synced(self) -> bool:
@@ -148,7 +151,36 @@ class Cache:
             pods=self.pods.of(key),
             progress=self.progress.get(key),
             refusals=dict(self.refusals.get(key, ())),
+            others=self._others(resource),
         )
+
+    def _others(self, resource: Resource) -> dict[str, Resource]:
+        """The jobs that it waits for, those that these wait for, and so on, as far as they are there."""
+        found: dict[str, Resource] = {}
+        names = list(waited_for(resource))
+        while names:
+            name = names.pop()
+            other = None if name in found else self.resource(Key(resource.namespace, name))
+            if other is not None:
+                found[name] = other
+                names += waited_for(other)
+        return found
+
+    def wait(self, key: Key, names: Collection[str]) -> None:
+        """Take note of the jobs that a job waits for; none for nobody any more."""
+        for name in self._waits.pop(key, ()):
+            waiting = self._waiting[Key(key.namespace, name)]
+            waiting.discard(key)
+            if not waiting:
+                del self._waiting[Key(key.namespace, name)]
+        if names:
+            self._waits[key] = frozenset(names)
+            for name in names:
+                self._waiting.setdefault(Key(key.namespace, name), set()).add(key)
+
+    def waiting_for(self, key: Key) -> Collection[Key]:
+        """The jobs that wait for a job, which need not be there."""
+        return tuple(self._waiting.get(key, ()))
 
     def refuse(self, key: Key, name: str, why: str) -> None:
         """Take note of why a child Job, or its pods, cannot be made; empty for nothing any more."""
@@ -163,3 +195,4 @@ class Cache:
         """Drop what is known from elsewhere of a job that is gone."""
         self.progress.pop(key, None)
         self.refusals.pop(key, None)
+        self.wait(key, ())

@@ -71,6 +71,7 @@ class Intake:
         self.jobs = Feed(JOB, OURS, snapshots.owner_key, snapshots.job, cache.jobs)
         self.pods = Feed(POD, OURS, snapshots.owner_key, snapshots.pod, cache.pods)
         self.last_event = clock()
+        self._cache = cache
         self._mark = mark
         self._metrics = metrics
         self._clock = clock
@@ -97,10 +98,19 @@ class Intake:
         store = feed.store
         if store.drop(entry.key, entry.name, entry.uid) if gone else store.put(entry):
             self._mark(entry.key, fresh=what is not None)
+            if store is self._cache.resources:
+                self.wake(entry.key)
 
     def listed(self, feed: Feed[T], entries: list[Entry[T]], at: int, namespace: str | None) -> set[Key]:
         """A complete list of a kind, of the version ``at``; the jobs for which it told something new."""
         changed = feed.store.replace(entries, at, lambda key: namespace is None or key.namespace == namespace)
         for key in changed:
             self._mark(key, fresh=False)
+            if feed.store is self._cache.resources:
+                self.wake(key)
         return changed
+
+    def wake(self, key: Key) -> None:
+        """Have the jobs looked at that wait for a job which has changed."""
+        for waiting in self._cache.waiting_for(key):
+            self._mark(waiting)

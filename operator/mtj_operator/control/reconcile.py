@@ -103,6 +103,7 @@ class Reconciler:
             self._forget(key)
             return None
         decision = self._decide(observed, self._settings, self._clock())
+        self._cache.wait(key, decision.waits_for)
         self._metrics.states[key] = decision.status.state
         if decision.delete_resource:
             self._log.say("has outlived its time", job=key)
@@ -201,9 +202,13 @@ class Reconciler:
                 raise
             self._cache.resources.drop(key, key.name, resource.uid)
             self._forget(key)
+            self._intake.wake(key)
             return False
         self._log.detail("wrote the status", job=key, state=status.state, stage=status.stage)
-        return self._cache.resources.put(self._intake.resources.entry(answer))
+        changed = self._cache.resources.put(self._intake.resources.entry(answer))
+        if changed:
+            self._intake.wake(key)
+        return changed
 
     def _forget(self, key: Key) -> None:
         self._cache.forget(key)

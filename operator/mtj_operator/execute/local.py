@@ -18,7 +18,7 @@ from pathlib import Path
 from mtj_api.contract import TERMINATION_LOG_ENV, WORK_DIR_ENV
 from mtj_operator.execute import guard
 from mtj_operator.execute.executor import DONE, Outcome, stage_outcome
-from mtj_operator.execute.lock import held
+from mtj_operator.execute.lock import held, tell
 from mtj_operator.plan import Plan, Stage
 
 GRACE_SECONDS = 90.0
@@ -33,7 +33,8 @@ class LocalExecutor:
     Args:
         work_dir: the job's own folder on this machine's disk; two executors never use one at a time.
         environment: what the stages inherit.
-        files: what the stages read, by path; written when it is sure that no other executor uses the folder.
+        files: what the stages and other jobs read, by path; written when it is sure that no other executor uses the
+            folder.
         announce: is given a line for each stage that begins.
         grace_seconds: how long a stage that is told to stop may take before it is killed.
         clock: seconds, monotonic.
@@ -67,10 +68,11 @@ class LocalExecutor:
         """
         with held(self._work_dir) as lock:
             for path, text in self._files.items():
-                path.write_text(text, encoding="utf-8")
+                _write(path, text)
             for number, stage in enumerate(plan.stages, start=1):
                 if self._stops:
                     return stage_outcome(stage.name, -1, "", asked_to_stop=True)
+                tell(lock, stage.name)
                 self._announce(f"[{number}/{len(plan.stages)}] {stage.name}")
                 outcome = self._run_stage(stage, lock)
                 if outcome is not DONE:
@@ -121,6 +123,14 @@ class LocalExecutor:
             if self._stops and not asked:
                 asked = True
                 lifeline.sendall(b"!")
+
+
+def _write(path: Path, text: str) -> None:
+    """Write a file whole or not at all: other jobs may be reading it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f"{path.name}.{os.getpid()}")
+    partial.write_text(text, encoding="utf-8")
+    partial.replace(path)
 
 
 def _sentence(log: Path) -> str:

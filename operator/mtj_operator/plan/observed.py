@@ -127,6 +127,7 @@ class Observed:
         jobs, pods: its children, by whatever labels say so; some may belong to a namesake that was deleted.
         progress: the latest, if training runs.
         refusals: by Job, why the cluster does not make it, or its pods (quota, admission), where it said so.
+        others: by name, the jobs that it waits for, those that these wait for, and so on, as far as they are there.
     """
 
     resource: Resource
@@ -134,3 +135,4 @@ class Observed:
     pods: tuple[PodSnapshot, ...] = ()
     progress: TrainingProgress | None = None
     refusals: dict[str, str] = field(default_factory=dict)
+    others: dict[str, Resource] = field(default_factory=dict)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import posixpath
+import re
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
@@ -10,11 +11,19 @@ from urllib.parse import unquote, urlsplit
 
 from mtj_api import JobError, MusicTrainingJob
 from mtj_api.spec import Volume
+from mtj_api.spec.model import MUSICGEN_FAMILIES
 
-READ: tuple[tuple[str, ...], ...] = (("dataset", "source"), ("model", "pretrained"))
+READ: tuple[tuple[str, ...], ...] = (
+    ("dataset", "source"),
+    ("dataset", "prepared"),
+    ("model", "pretrained"),
+    ("model", "codec", "url"),
+)
 WRITTEN: tuple[tuple[str, ...], ...] = (("output",), ("dataset", "cache"), ("checkpoint", "url"))
 PLACES = READ + WRITTEN
 """Attributes below ``spec`` that hold the URL or path of a place, those last that follow from another."""
+
+_HUB_NAME = re.compile(r"\w[\w.-]*/\w[\w.-]*")
 
 
 def absolute(job: MusicTrainingJob, directory: str, home: str) -> MusicTrainingJob:
@@ -52,6 +61,14 @@ def on_cluster(job: MusicTrainingJob) -> MusicTrainingJob:
     return moved
 
 
+def is_on_hub(job: MusicTrainingJob) -> bool:
+    """Whether the model to start from is named as a model hub does, ``owner/name``, and so lies at no place."""
+    model = job.spec.model
+    if model is None or model.pretrained is None or model.family not in MUSICGEN_FAMILIES:
+        return False
+    return _HUB_NAME.fullmatch(model.pretrained) is not None
+
+
 def local_path(url: str) -> str | None:
     """The path that a place on this machine has; ``None`` for one that lies elsewhere."""
     if url.startswith("file://"):
@@ -68,9 +85,9 @@ def volume_of(path: str, volumes: Sequence[Volume]) -> Volume | None:
 def _replace(job: MusicTrainingJob, path: tuple[str, ...], change: Callable[[str], str]) -> None:
     owner: Any = job.spec
     for name in path[:-1]:
-        owner = getattr(owner, name)
+        owner = None if owner is None else getattr(owner, name)
     place = None if owner is None else getattr(owner, path[-1])
-    if place is not None:
+    if place is not None and not (path == ("model", "pretrained") and is_on_hub(job)):
         setattr(owner, path[-1], change(place))
 
 

@@ -17,6 +17,9 @@ from mtj_api.spec import Training
 STAGES = ("prepare", "train", "evaluate", "report", "publish")
 """Every stage that there is, in the order in which they run. A job without a model has prepare and report."""
 
+WAIT = "wait"
+"""Comes first on one machine, in a job that takes something from others; on a cluster the operator waits."""
+
 
 class Gang(StrEnum):
     """What the nodes of a stage are to each other, and so what the loss of one of them means."""
@@ -45,7 +48,7 @@ class Stage:
     """One step of a job. It may be run again at any time, and does only what is missing.
 
     Attributes:
-        name: one of ``STAGES``.
+        name: one of ``STAGES``, or ``WAIT``.
         command: program and arguments, the same on every node.
         environment: variables that it needs beside those that it inherits.
         resources: what it uses on each node.
@@ -119,6 +122,7 @@ class Site:
         cores: processor cores of a node that any stage may use; ``None`` where that is not known.
         cores_of: the same for single stages.
         nodes: how several nodes find each other; ``None`` where there is one machine alone.
+        waits: whether the stages themselves wait for other jobs.
     """
 
     python: str
@@ -126,6 +130,7 @@ class Site:
     cores: int | None = None
     cores_of: Mapping[str, int] = field(default_factory=dict)
     nodes: Nodes | None = None
+    waits: bool = False
 
 
 def plan(job: MusicTrainingJob, site: Site) -> Plan:
@@ -134,12 +139,12 @@ def plan(job: MusicTrainingJob, site: Site) -> Plan:
     The threads of each process are its share of the cores: torch's own choice, all cores for every process, makes
     two processes slower than one. Where the cores are not known each process has one thread.
     """
-    prepare = _prepare(job, site)
+    first = (*((_stage(WAIT, site),) if site.waits else ()), _prepare(job, site))
     if job.spec.model is None or job.spec.training is None:
-        return Plan((prepare, _stage("report", site, needs=("prepare",))))
+        return Plan((*first, _stage("report", site, needs=("prepare",))))
     return Plan(
         (
-            prepare,
+            *first,
             _train(job.spec.training, job.spec.monitoring.metrics_port, site),
             _stage("evaluate", site, needs=("prepare", "train"), threads=_cores(site, "evaluate") or 1),
             _stage("report", site, needs=("prepare", "train", "evaluate")),
@@ -161,6 +166,7 @@ def _prepare(job: MusicTrainingJob, site: Site) -> Stage:
     return _stage(
         "prepare",
         site,
+        needs=(WAIT,) if site.waits else (),
         launcher=launcher,
         processes=share if cores is None else min(share, cores),
         nodes=nodes,

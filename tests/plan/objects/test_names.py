@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from mtj_api.spec.job import NAME_LENGTH
+from mtj_api.spec.reference import NAME_LENGTH
 from mtj_operator.plan import STAGES
 from mtj_operator.plan.objects import names
 from support.arbitrary_jobs import names as job_names

@@ -134,7 +134,10 @@ schedulings = st.fixed_dictionaries(
 
 @st.composite
 def sightings(draw: st.DrawFn) -> Observed:
-    asked: Any = draw(st.one_of(schedulings.map(lambda found: spec(scheduling=found)), st.sampled_from([{}, [], "?"])))
+    parts = draw(st.sampled_from([{}, {}, {"model": {"from": {"job": "base"}}}]))
+    asked: Any = draw(
+        st.one_of(schedulings.map(lambda found: spec(scheduling=found, **parts)), st.sampled_from([{}, [], "?"]))
+    )
     status: Any = draw(statuses() | st.sampled_from(["", "no JSON", {"state": "Odd"}]))
     return Observed(
         resource=resource(spec=asked, status=status, deleted=draw(st.sampled_from([False] * 9 + [True]))),
@@ -142,6 +145,7 @@ def sightings(draw: st.DrawFn) -> Observed:
         pods=tuple(draw(st.lists(pods(), max_size=4))),
         progress=draw(st.none() | progress),
         refusals=draw(st.sampled_from([{}, {"chorales-train-1": "exceeded quota"}])),
+        others={"base": resource(spec=spec(output="s3://music/base"), status=draw(statuses()))},
     )
 
 

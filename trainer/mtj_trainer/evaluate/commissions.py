@@ -6,8 +6,6 @@ Invariant: the model and every baseline get the same commissions, in the same or
 from __future__ import annotations
 
 import math
-import re
-import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -18,6 +16,7 @@ import numpy.typing as npt
 from mtj_api.spec import CompositionRequest
 from mtj_trainer.evaluate.pieces import PreparedPiece
 from mtj_trainer.evaluate.statistics import Statistics
+from mtj_trainer.slug import slug
 from mtj_trainer.tokens import Conditions, Tokenizer
 from mtj_trainer.tokens.conditions import INSTRUMENT_SLOTS
 
@@ -141,12 +140,6 @@ def matches(asked: Conditions, found: Statistics, audible: frozenset[str]) -> di
         told = asked.instruments[:INSTRUMENT_SLOTS]
         result["instruments"] = set(told) <= set(found.programs) <= set(asked.instruments)
     return {name: value for name, value in result.items() if name in audible}
-
-
-def slug(text: str) -> str:
-    """A file name's stem of any text: ``Gmaj, 4/4, 96 bpm`` as ``gmaj-4-4-96-bpm``."""
-    plain = unicodedata.normalize("NFKD", text.replace("#", " sharp ")).encode("ascii", "ignore").decode().lower()
-    return re.sub(r"[^a-z0-9]+", "-", plain).strip("-")[:48].strip("-") or "untitled"
 
 
 def _shuffled(pieces: Sequence[PreparedPiece], seed: int) -> list[PreparedPiece]:

@@ -61,17 +61,17 @@ def measure(audio: Audio, sample_rate: int) -> Sound:
     )
 
 
+def to_wav(audio: Audio, sample_rate: int) -> bytes:
+    """(N,) or (N, channels) samples as a 16-bit WAV file; what goes beyond full scale is cut off."""
+    packed = io.BytesIO()
+    soundfile.write(packed, audio, sample_rate, format="WAV", subtype="PCM_16")
+    return packed.getvalue()
+
+
 def to_mp3(audio: Audio, sample_rate: int) -> bytes:
     """The same as an MP3 file, which every browser plays."""
     packed = io.BytesIO()
     soundfile.write(packed, audio, sample_rate, format="MP3", compression_level=MP3_COMPRESSION)
-    return packed.getvalue()
-
-
-def to_wav(audio: Audio, sample_rate: int) -> bytes:
-    """The same as a WAV file of 16 bits a sample, whole."""
-    packed = io.BytesIO()
-    soundfile.write(packed, audio, sample_rate, format="WAV", subtype="PCM_16")
     return packed.getvalue()
 
 

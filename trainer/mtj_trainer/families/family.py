@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Protocol, Self, TypeVar
 
 import torch
@@ -24,6 +25,19 @@ class Batch(Protocol):
     def to(self, device: torch.device) -> Self: ...
 
 
+@dataclass(frozen=True)
+class Loss:
+    """What a batch costs.
+
+    Attributes:
+        total: what is minimized, summed over the batch's counted predictions; a scalar.
+        terms: what it is made of and what else is worth logging, by name: each summed likewise, without gradients.
+    """
+
+    total: Tensor
+    terms: Mapping[str, Tensor] = field(default_factory=dict)
+
+
 BatchT = TypeVar("BatchT", bound=Batch)
 
 
@@ -31,8 +45,12 @@ class Family(Protocol[BatchT]):
     """A model, its data and its loss.
 
     Attributes:
+        unit: what the validation loss is in, such as "nats a token".
         examples: training examples an epoch.
     """
+
+    @property
+    def unit(self) -> str: ...
 
     @property
     def examples(self) -> int: ...
@@ -53,8 +71,12 @@ class Family(Protocol[BatchT]):
         """This rank's part of the validation split, the same each time."""
         ...
 
-    def loss(self, model: nn.Module, batch: BatchT) -> Tensor:
-        """The loss summed over the batch's counted predictions, a scalar."""
+    def loss(self, model: nn.Module, batch: BatchT) -> Loss:
+        """What is minimized. ``model`` may be wrapped: it is called, and nothing else is asked of it."""
+        ...
+
+    def judge(self, model: nn.Module, batch: BatchT) -> Tensor:
+        """The validation loss by which the best weights are chosen, summed over the counted predictions; a scalar."""
         ...
 
     def save(self, folder: Storage, weights: dict[str, Tensor]) -> None:

@@ -34,6 +34,8 @@ def summary(figures: Mapping[str, float]) -> str:
     parts += [
         f"{figures[f'prepare.hours.{m}']:.2f} h of {m}" for m in ("audio", "midi") if figures[f"prepare.hours.{m}"]
     ]
+    if "prepare.codes.frames" in figures:
+        parts.append(f"{figures['prepare.codes.frames']:,.0f} frames of codes")
     reasons = {name.rpartition(".")[2]: count for name, count in figures.items() if "prepare.quarantined." in name}
     if reasons:
         said = ", ".join(f"{count:.0f} {reason}" for reason, count in reasons.items())

@@ -1,7 +1,7 @@
 """Reading prepared data: its tracks, its samples by kind and side, and the bytes of each sample.
 
 A data set is two lists, of tracks and of samples, over units that data sets share. A sample is a range of bytes in a
-unit's tar, which is mapped into memory where it lies on this machine, and fetched once, whole, where it does not.
+unit's tar.
 Invariant: a data set that opens is complete; what it lists can be read.
 """
 
@@ -9,9 +9,6 @@ from __future__ import annotations
 
 import io
 import json
-import mmap
-import threading
-from collections import OrderedDict
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Self
@@ -21,12 +18,10 @@ import numpy.typing as npt
 
 from mtj_api import JobError
 from mtj_api.spec.dataset import Modality
+from mtj_trainer.prepare.mapped import MappedShards
 from mtj_trainer.prepare.shard import Member
 from mtj_trainer.prepare.split import Side
 from mtj_trainer.storage import Storage, open_storage
-
-OPEN_UNITS = 512
-"""How many units are mapped at a time; processes may have about a thousand files open."""
 
 
 @dataclass(frozen=True)
@@ -130,10 +125,7 @@ class PreparedDataset:
         self.manifest = manifest
         self.tracks = tracks
         self._samples = samples
-        self._cache = cache
-        self._work_dir = work_dir
-        self._maps: OrderedDict[str, mmap.mmap] = OrderedDict()
-        self._lock = threading.Lock()
+        self._shards = MappedShards(cache, work_dir)
 
     @classmethod
     def open(cls, url: str, work_dir: Path) -> Self:
@@ -176,32 +168,8 @@ class PreparedDataset:
         with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
             return dict(arrays)
 
-    def __getstate__(self) -> dict[str, Any]:
-        """Maps and locks stay behind: a process that gets a copy opens its own."""
-        return {name: value for name, value in vars(self).items() if name not in ("_maps", "_lock")}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        vars(self).update(state, _maps=OrderedDict(), _lock=threading.Lock())
-
     def _bytes(self, unit: str, offset: int, size: int) -> bytes:
-        with self._lock:
-            mapped = self._maps.get(unit)
-            if mapped is None:
-                mapped = self._maps[unit] = self._map(unit)
-                if len(self._maps) > OPEN_UNITS:
-                    self._maps.popitem(last=False)[1].close()
-            self._maps.move_to_end(unit)
-            return mapped[offset : offset + size]
-
-    def _map(self, unit: str) -> mmap.mmap:
-        key = f"units/{unit}.tar"
-        path = self._cache.local_path(key)
-        if path is None:
-            path = self._work_dir / key
-            if not path.exists():
-                self._cache.fetch(key, path)
-        with path.open("rb") as file:
-            return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        return self._shards.read(f"units/{unit}.tar", offset, size)
 
 
 def _lines(storage: Storage, key: str) -> list[str]:

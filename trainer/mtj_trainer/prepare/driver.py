@@ -1,6 +1,8 @@
 """The prepare stage: find the source's files, prepare the units that are missing, and write the data set down.
 
     source or importer -> units (content-addressed) -> data set (units, metadata, split) -> stages/prepare.json
+    another job's data set ---------------------------------------------------------------^
+    codes of the data set's recordings, where the model is one of a codec's tokens -------^
 
 Invariant: every step looks for its result first, under the hash of what would make it. A rerun does what is missing
 and nothing else; with nothing missing it only lists files.
@@ -17,11 +19,14 @@ from typing import Any
 
 from mtj_api import JobError, MusicTrainingJob
 from mtj_api.spec import Dataset
+from mtj_api.spec.model import MUSICGEN_FAMILIES
 from mtj_trainer.prepare import manifest
+from mtj_trainer.prepare.borrowed import borrow
 from mtj_trainer.prepare.importers import find_collection
 from mtj_trainer.prepare.metadata import read_rows, track_id
 from mtj_trainer.prepare.pool import Lost, WorkerPool
 from mtj_trainer.prepare.process import UnitTask, prepare_unit, try_unit
+from mtj_trainer.prepare.record import Prepared, write_record
 from mtj_trainer.prepare.records import UnitRecord
 from mtj_trainer.prepare.units import Sources, Unit, is_music, plan_units, sort_sources
 from mtj_trainer.progress import Progress
@@ -47,8 +52,19 @@ def prepare(job: MusicTrainingJob, pool: WorkerPool) -> dict[str, Any]:
         pool: started when there is work for it.
 
     Raises:
-        JobError: there is no music, none of it is usable, or it cannot be divided as the job asks.
+        JobError: there is no music, none of it is usable, it cannot be divided as the job asks, or what the job names
+            beside it is not there.
     """
+    prepared = _prepare_source(job, pool) if job.spec.dataset.prepared is None else borrow(job)
+    codes = None
+    if job.spec.model is not None and job.spec.model.family in MUSICGEN_FAMILIES:
+        from mtj_trainer.prepare.codes.stage import make_codes
+
+        codes = make_codes(job, prepared.url, pool)
+    return write_record(job, prepared, codes)
+
+
+def _prepare_source(job: MusicTrainingJob, pool: WorkerPool) -> Prepared:
     dataset = job.spec.dataset
     cache = open_storage(dataset.cache)
     source = _find_source(dataset, cache, pool)
@@ -67,7 +83,13 @@ def prepare(job: MusicTrainingJob, pool: WorkerPool) -> dict[str, Any]:
         others = frozenset(track_id(entry.key) for entry in sources.skipped if is_music(entry.key))
         contents = manifest.Contents(_read_units(cache, units, made), rows, complaints, others)
         written = manifest.write_dataset(cache, name, contents, dataset.split)
-    return _write_record(job, cache, source, sources, written, made=len(missing), reused=len(units) - len(missing))
+    figures = {
+        **manifest.figures(written),
+        "prepare.skipped": len(sources.skipped),
+        "prepare.units.made": len(missing),
+        "prepare.units.reused": len(units) - len(missing),
+    }
+    return Prepared(f"{cache.url}/datasets/{written['hash']}", source.name, figures, written["warnings"])
 
 
 def _find_source(dataset: Dataset, cache: Storage, pool: WorkerPool) -> Source:
@@ -158,46 +180,3 @@ def _read_manifest(cache: Storage, name: str) -> dict[str, Any] | None:
     except FileNotFoundError:
         return None
     return written
-
-
-def _write_record(
-    job: MusicTrainingJob,
-    cache: Storage,
-    source: Source,
-    sources: Sources,
-    written: dict[str, Any],
-    *,
-    made: int,
-    reused: int,
-) -> dict[str, Any]:
-    """Say where the data set is; a rerun that made nothing keeps what the run that did said of its work."""
-    output = open_storage(job.spec.output)
-    figures = {
-        **manifest.figures(written),
-        "prepare.skipped": len(sources.skipped),
-        "prepare.units.made": made,
-        "prepare.units.reused": reused,
-    }
-    record = {
-        "dataset": f"{cache.url}/datasets/{written['hash']}",
-        "source": source.name,
-        "figures": figures,
-        "warnings": written["warnings"],
-    }
-    if made == 0:
-        before = _read_record(output)
-        if before and before["dataset"] == record["dataset"]:
-            for name in ("prepare.units.made", "prepare.units.reused"):
-                figures[name] = before["figures"][name]
-            if before == record:
-                return before
-    output.write("stages/prepare.json", json.dumps(record, ensure_ascii=False, indent=1).encode())
-    return record
-
-
-def _read_record(output: Storage) -> dict[str, Any] | None:
-    try:
-        record: dict[str, Any] = json.loads(output.read("stages/prepare.json"))
-    except FileNotFoundError:
-        return None
-    return record

@@ -111,7 +111,7 @@ class WorkerPool:
         in_work: dict[Any, Item] = {}
         exhausted = False
         while True:
-            self._raise_if_stopped()
+            self.raise_if_stopped()
             while not exhausted and len(in_work) < self.count:
                 try:
                     item = next(waiting)
@@ -162,7 +162,7 @@ class WorkerPool:
             else:
                 self._start_own()
             self._started = True
-        self._raise_if_stopped()
+        self.raise_if_stopped()
 
     def _start_own(self) -> None:
         """Ray gives its own processes 30 s to come up, which a busy machine may not keep: so more than once."""
@@ -184,7 +184,7 @@ class WorkerPool:
             except Exception:  # Ray raises no narrower kind
                 ray.shutdown()
                 self._remove_folder()
-                self._raise_if_stopped()
+                self.raise_if_stopped()
                 if attempt == START_ATTEMPTS:
                     raise
             else:
@@ -205,7 +205,12 @@ class WorkerPool:
             shutil.rmtree(self._folder, ignore_errors=True)
             self._folder = None
 
-    def _raise_if_stopped(self) -> None:
+    def raise_if_stopped(self) -> None:
+        """For work beside the workers'; ``run`` does so by itself.
+
+        Raises:
+            Interrupted: the pool was told to stop.
+        """
         if self._stop.is_set():
             raise Interrupted
 

@@ -16,6 +16,7 @@ import soundfile
 
 from mtj_api import MusicTrainingJob
 from mtj_api.spec import Dataset
+from mtj_trainer.prepare.borrowed import record_of
 from mtj_trainer.prepare.importers import find_collection
 from mtj_trainer.prepare.metadata import from_folders, match_rows, merge, read_rows, track_id
 from mtj_trainer.prepare.units import sort_sources
@@ -37,7 +38,9 @@ def survey(job: MusicTrainingJob) -> dict[str, Any]:
     dataset = job.spec.dataset
     if dataset.importer is not None:
         return _collection(dataset)
-    assert dataset.source is not None  # a rule of the spec
+    if dataset.prepared is not None:
+        return _borrowed(open_storage(dataset.prepared))
+    assert dataset.source is not None  # a rule of the spec, and another job's name has become its output
     storage = open_storage(dataset.source)
     sources = sort_sources(storage.list(), dataset.modalities)
     audio, all_audio = measure(storage, sources.audio, recording_seconds)
@@ -70,6 +73,20 @@ def _collection(dataset: Dataset) -> dict[str, Any]:
         "skipped": 0,
         "audio_hours": collection.hours if "audio" in dataset.modalities else 0.0,
         "midi_hours": collection.hours if "midi" in dataset.modalities else 0.0,
+        "estimated": False,
+        "fields": {},
+    }
+
+
+def _borrowed(output: Storage) -> dict[str, Any]:
+    """What another job prepared, which is known to the second."""
+    figures = record_of(output)["figures"]
+    return {
+        "files": int(figures["prepare.files"]),
+        "tracks": int(figures["prepare.tracks"]),
+        "skipped": 0,
+        "audio_hours": figures["prepare.hours.audio"],
+        "midi_hours": figures["prepare.hours.midi"],
         "estimated": False,
         "fields": {},
     }

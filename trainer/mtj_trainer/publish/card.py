@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -18,13 +18,42 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
 from mtj_api import MusicTrainingJob, resolved_json
 from mtj_trainer.prepare.dataset import PreparedDataset
-from mtj_trainer.prepare.split import SIDES
-from mtj_trainer.report.figures import Figures, table
+from mtj_trainer.prepare.split import SIDES, Side
+from mtj_trainer.report.figures import METRICS, Figures, Metric, table
 from mtj_trainer.report.numbers import duration, short
 from mtj_trainer.tokens import Conditions
 
 LICENCE_FIELDS = ("license", "licence", "rights", "copyright")
 """Fields of a source's own metadata that say what may be done with a track."""
+
+
+TEMPLATES = {
+    "symbolic": "symbolic.md.j2",
+    "codec": "codec.md.j2",
+    "musicgen": "musicgen.md.j2",
+    "audiogen": "musicgen.md.j2",
+}
+TAGS = {
+    "symbolic": ("symbolic-music", "midi", "symbolic"),
+    "codec": ("audio", "neural-codec", "dac"),
+    "musicgen": ("audio", "text-to-audio", "musicgen"),
+    "audiogen": ("audio", "text-to-audio", "audiogen"),
+}
+TASKS = {
+    "symbolic": ("symbolic-music-generation", "midi"),
+    "codec": ("audio-to-audio", "audio"),
+    "musicgen": ("text-to-audio", "audio"),
+    "audiogen": ("text-to-audio", "audio"),
+}
+"""What hubs call what a model does, and what it is measured on."""
+
+_AUDIO_HEADLINE = (("nll", "heldout.nll"), ("frechet-audio-distance", "fad.spectrogram"))
+HEADLINES = {
+    "symbolic": (("nll", "heldout.nll"), ("accuracy", "heldout.accuracy")),
+    "codec": (("multi-resolution-stft", "reconstruction.stft_distance"), ("frechet-audio-distance", "fad.spectrogram")),
+    "musicgen": _AUDIO_HEADLINE,
+    "audiogen": _AUDIO_HEADLINE,
+}
 
 
 @dataclass(frozen=True)
@@ -33,13 +62,27 @@ class ModelFacts:
 
     Attributes:
         parameters: how many numbers they are.
-        config: ``config.json``.
-        tokenizer: ``tokenizer.json``.
+        files: their names.
+        config: ``config.json``; empty where there is none.
+        tokenizer: ``tokenizer.json``; likewise.
     """
 
     parameters: int
+    files: tuple[str, ...]
     config: Mapping[str, Any]
     tokenizer: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Split:
+    """How much music a side of the data has."""
+
+    side: str
+    tracks: int
+    midi: str
+    tokens: int
+    audio: str
+    segments: int
 
 
 def model_card(job: MusicTrainingJob, facts: ModelFacts, dataset: PreparedDataset, figures: Figures) -> str:
@@ -48,20 +91,17 @@ def model_card(job: MusicTrainingJob, facts: ModelFacts, dataset: PreparedDatase
     assert model is not None
     columns, rows = table(figures)
     tracks = list(dataset.tracks.values())
-    hours = dataset.manifest["hours"]["midi"]
-    return _template().render(
+    return _template(TEMPLATES[model.family]).render(
         name=job.metadata.name,
         front_matter=_front_matter(job, figures),
         facts=facts,
         model=model,
         training=training,
         example=_example(job),
+        prompt=next(iter(job.spec.evaluation.prompts), "a baroque chorale in G major, 96 bpm"),
         columns=columns,
         rows=[(row, ["" if value is None else short(value) for value in row.values]) for row in rows],
-        splits=[
-            (side, dataset.manifest["tracks"][side], duration(hours[side] * 3600), dataset.manifest["tokens"][side])
-            for side in SIDES
-        ],
+        splits=[_split(dataset, side) for side in SIDES],
         sources=_counted(track.source or str(job.spec.dataset.importer or "not said") for track in tracks),
         licences=_counted(_licence(track.extra) for track in tracks),
         quarantined=len(dataset.manifest["quarantined"]),
@@ -72,32 +112,53 @@ def model_card(job: MusicTrainingJob, facts: ModelFacts, dataset: PreparedDatase
     )
 
 
+def _split(dataset: PreparedDataset, side: Side) -> Split:
+    manifest = dataset.manifest
+    return Split(
+        side=side,
+        tracks=manifest["tracks"][side],
+        midi=duration(manifest["hours"]["midi"][side] * 3600),
+        tokens=manifest["tokens"][side],
+        audio=duration(manifest["hours"]["audio"][side] * 3600),
+        segments=len(dataset.samples("audio", side)),
+    )
+
+
 def _front_matter(job: MusicTrainingJob, figures: Figures) -> str:
     assert job.spec.model is not None
     values: dict[str, Any] = {
         "library_name": "music-training-job",
-        "tags": ["music", "symbolic-music", "midi", job.spec.model.family],
+        "tags": ["music", *TAGS[job.spec.model.family]],
     }
     if job.spec.model.pretrained is not None:
         values["base_model"] = job.spec.model.pretrained
-    if "heldout.nll" in figures:
-        metrics = [
-            {"type": "nll", "name": "Held-out loss, nats a token", "value": round(figures["heldout.nll"], 4)},
-            {"type": "accuracy", "name": "Held-out accuracy", "value": round(figures["heldout.accuracy"], 4)},
-        ]
+    metrics = [
+        {"type": name, "name": f"{metric.label}, {metric.unit}", "value": round(figures[metric.name], 4)}
+        for name, metric in _headline(job.spec.model.family)
+        if metric.name in figures
+    ]
+    if metrics:
+        task, kind = TASKS[job.spec.model.family]
         result = {
-            "task": {"type": "symbolic-music-generation"},
-            "dataset": {"name": job.spec.dataset.importer or "own", "type": "midi", "split": "test"},
+            "task": {"type": task},
+            "dataset": {"name": job.spec.dataset.importer or "own", "type": kind, "split": "test"},
             "metrics": metrics,
         }
         values["model-index"] = [{"name": job.metadata.name, "results": [result]}]
     return yaml.safe_dump(values, sort_keys=False, allow_unicode=True)
 
 
+def _headline(family: str) -> Iterator[tuple[str, Metric]]:
+    """The figures that a hub shows, with the hub's names for them."""
+    by_name = {metric.name: metric for metric in METRICS}
+    for kind, name in HEADLINES[family]:
+        yield kind, by_name[name]
+
+
 def _example(job: MusicTrainingJob) -> str:
     """The arguments of a request that this model understands."""
     assert job.spec.model is not None
-    typical = Conditions(key="Gmaj", metre="4/4", tempo=96.0).only(frozenset(job.spec.model.conditioning))
+    typical = Conditions(key="Gmaj", metre="4/4", tempo=96.0).only(frozenset[str](job.spec.model.conditioning))
     return ", ".join(f"{name}={value!r}" for name, value in vars(typical).items() if value is not None)
 
 
@@ -111,7 +172,7 @@ def _counted(values: Any) -> list[tuple[str, int]]:
 
 
 @cache
-def _template() -> Template:
+def _template(name: str) -> Template:
     environment = Environment(  # noqa: S701 - Markdown, not HTML
         loader=PackageLoader("mtj_trainer.publish"),
         undefined=StrictUndefined,
@@ -119,4 +180,4 @@ def _template() -> Template:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    return environment.get_template("card.md.j2")
+    return environment.get_template(name)

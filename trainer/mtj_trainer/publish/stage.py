@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 
 from safetensors.torch import load as load_tensors
 
 from mtj_api import MusicTrainingJob
-from mtj_trainer.families.symbolic.weights import CONFIG, TOKENIZER, WEIGHTS
 from mtj_trainer.prepare.dataset import PreparedDataset
 from mtj_trainer.progress import Progress
 from mtj_trainer.publish.card import ModelFacts, model_card
@@ -30,12 +30,8 @@ def publish(job: MusicTrainingJob) -> None:
     prepared, trained = stage_record(output, "prepare"), stage_record(output, "train")
     progress = Progress("publish", 1)
     weights = output.child(trained["weights"])
-    files = {name: weights.read(name) for name in (CONFIG, TOKENIZER, WEIGHTS)}
-    facts = ModelFacts(
-        parameters=sum(tensor.numel() for tensor in load_tensors(files[WEIGHTS]).values()),
-        config=json.loads(files[CONFIG]),
-        tokenizer=json.loads(files[TOKENIZER]),
-    )
+    files = {entry.key: weights.read(entry.key) for entry in weights.list()}
+    facts = _facts(files)
     dataset = PreparedDataset.open(prepared["dataset"], work_dir())
     files[CARD] = model_card(job, facts, dataset, merged(stage_records(output).values())).encode()
     fingerprint = _fingerprint(files)
@@ -50,6 +46,16 @@ def publish(job: MusicTrainingJob) -> None:
         output.write(RECORD, (json.dumps(record, indent=2) + "\n").encode())
         progress.say(f"model: {place}")
     leave_figures({}, model=f"{output.url}/{FOLDER}")
+
+
+def _facts(files: Mapping[str, bytes]) -> ModelFacts:
+    tensors = [load_tensors(content) for name, content in files.items() if name.endswith(".safetensors")]
+    return ModelFacts(
+        parameters=sum(tensor.numel() for some in tensors for tensor in some.values()),
+        files=tuple(sorted(files)),
+        config=json.loads(files.get("config.json", b"{}")),
+        tokenizer=json.loads(files.get("tokenizer.json", b"{}")),
+    )
 
 
 def _fingerprint(files: dict[str, bytes]) -> str:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -69,6 +69,33 @@ class Metric:
         return contestant + self.name.removeprefix(self.own) if contestant else self.name
 
 
+def _audio_metrics() -> Iterator[Metric]:
+    """Of models of sound."""
+    own = "reconstruction."
+    yield Metric(f"{own}stft_distance", "Spectral distance", "multi-resolution STFT", "lower", own)
+    yield Metric(f"{own}mel_distance", "Mel distance", "dB", "lower", own)
+    yield Metric(f"{own}spectral_convergence", "Spectral convergence", "1 is silence", "lower", own)
+    yield Metric(f"{own}log_spectral_distance", "Log-spectral distance", "dB", "lower", own)
+    yield Metric(f"{own}snr", "Signal to noise", "dB", "higher", own)
+    yield Metric(f"{own}si_sdr", "Signal to distortion", "dB, scale-invariant", "higher", own)
+    for name, seen in EMBEDDERS.items():
+        yield Metric(f"fad.{name}", "Fréchet audio distance", seen, "lower")
+        yield Metric(f"kad.{name}", "Kernel audio distance", seen, "lower")
+    yield Metric("divergence.spectrum", "Spectral divergence", "nats, to the music of the same text", "lower")
+    yield Metric("divergence.chroma", "Harmonic divergence", "nats, to the music of the same text", "lower")
+    yield Metric("tempo.match", "Tempo as asked", "share of clips, within 4 %", "higher")
+    yield Metric("tempo.match.octaves", "Tempo as asked, or a multiple", "share of clips, within 4 %", "higher")
+    yield Metric("key.match", "Key as asked", "share of clips, key estimated from the sound", "higher")
+    yield Metric("key.score", "Key as asked", "MIREX's weighted score, 0 to 1", "higher")
+    yield Metric("text.separation", "Effect of the text", "distance between texts over that within one", "higher")
+    yield Metric("text.nearest", "Nearer to its own text's music", "share of comparisons; 0.5 is chance", "higher")
+    yield Metric("clap.score", "Fit to the text", "CLAP's cosine, -1 to 1", "higher")
+    yield Metric("copies.similarity.highest", "Likeness to training music", "highest correlation of 5 s", "lower")
+
+
+EMBEDDERS = {"spectrogram": "spectrogram statistics", "clap": "CLAP", "encodec": "EnCodec"}
+"""In what two sets of clips are compared, by the embedder's name."""
+
 METRICS = (
     Metric("heldout.nll", "Held-out loss", "nats a token", "lower", "heldout."),
     Metric("heldout.nll_per_note", "Held-out loss", "nats a note", "lower", "heldout."),
@@ -83,16 +110,22 @@ METRICS = (
         Metric(name, f"Distance: {text.partition(',')[0]}", text.partition(", ")[2], "lower")
         for name, text in DISTANCES.items()
     ),
+    *_audio_metrics(),
 )
 
 CONTESTANTS = {
     "": "Model",
     "baseline.pretrained.": "Before fine-tuning",
     "baseline.ngram.": "5-gram",
+    "baseline.griffin_lim.": "Griffin-Lim",
     "baseline.untrained.": "Untrained",
+    "ceiling.": "Codec's ceiling",
     "floor.": "Training music",
 }
-"""Prefixes of figures and what the report calls them. The floor is no rival but what real music scores."""
+"""Prefixes of figures and what the report calls them. The floor is no rival but what real music scores, and
+the ceiling what held-out music scores once it has been through the codec."""
+
+NO_RIVALS = frozenset({"floor.", "ceiling."})
 
 
 @dataclass(frozen=True)
@@ -112,12 +145,13 @@ def table(figures: Figures) -> tuple[list[str], list[Row]]:
         values = [figures.get(metric.of(prefix)) for prefix in prefixes]
         if figures.get(metric.name) is None:
             continue
-        rivals = [value for value, prefix in zip(values, prefixes, strict=True) if prefix != "floor."]
+        rivals = [value for value, prefix in zip(values, prefixes, strict=True) if prefix not in NO_RIVALS]
         known = [value for value in rivals if value is not None]
         top = min(known) if metric.better == "lower" else max(known)
         is_contest = len(known) > 1 and min(known) != max(known)
         best = [
-            is_contest and value == top and prefix != "floor." for value, prefix in zip(values, prefixes, strict=True)
+            is_contest and value == top and prefix not in NO_RIVALS
+            for value, prefix in zip(values, prefixes, strict=True)
         ]
         rows.append(Row(metric, values, best))
     return [CONTESTANTS[prefix] for prefix in prefixes], rows

@@ -13,7 +13,7 @@ from mtj_trainer.report.data import DataPart
 from mtj_trainer.report.figures import Figures, Row, others, table
 from mtj_trainer.report.numbers import short
 from mtj_trainer.report.players import Player
-from mtj_trainer.report.summary import loss_bars, tiles, verdict
+from mtj_trainer.report.summary import contest_bars, tiles, verdict
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ def render(page: Page) -> str:
         page=page,
         headline=headline,
         sentence=sentence,
-        bars=loss_bars(page.figures),
+        bars=contest_bars(page.figures),
         tiles=tiles(page.figures),
         columns=columns,
         rows=[_cells(row) for row in rows],

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 
 import yaml
+from markupsafe import Markup
 
 from mtj_api import MusicTrainingJob, resolved_json
 from mtj_trainer.prepare.dataset import PreparedDataset
@@ -19,7 +20,7 @@ from mtj_trainer.report.figures import KEY, figures_json, merged, stage_records
 from mtj_trainer.report.page import Page, render
 from mtj_trainer.report.players import audio_players, midi_players, sample_players
 from mtj_trainer.stage import leave_figures, stage_record, work_dir
-from mtj_trainer.storage import open_storage
+from mtj_trainer.storage import Storage, open_storage
 from mtj_trainer.tokens import make_tokenizer
 
 REPORT = "report.html"
@@ -39,7 +40,7 @@ def report(job: MusicTrainingJob) -> None:
         name=job.metadata.name,
         figures=figures,
         samples=sample_players(output) if "evaluate" in records else [],
-        curves=curves(read_rows(output.read(records["train"]["curves"]))) if is_trained else [],
+        curves=_curves(job, output, records["train"]["curves"]) if is_trained else [],
         data=data_part(dataset),
         prepared=prepared,
         comparisons=comparisons(output) if "evaluate" in records else [],
@@ -51,6 +52,13 @@ def report(job: MusicTrainingJob) -> None:
     progress.say(f"report: {_place(output.url, REPORT)}")
     progress.say(f"figures: {_place(output.url, KEY)}")
     leave_figures({}, report=f"{output.url}/{REPORT}")
+
+
+def _curves(job: MusicTrainingJob, output: Storage, key: str) -> list[Markup]:
+    assert job.spec.model is not None
+    is_codec = job.spec.model.family == "codec"
+    unit = "spectral distance" if is_codec else "nats a token"
+    return curves(read_rows(output.read(key)), unit, one_scale=not is_codec)
 
 
 def _place(url: str, key: str) -> str:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
+from typing import Any
 
 from torch import Tensor
 
 from mtj_api import MusicTrainingJob
-from mtj_trainer.families.symbolic.family import SymbolicFamily
-from mtj_trainer.prepare.dataset import PreparedDataset
-from mtj_trainer.stage import Interrupted, leave_figures, run_stage, stage_record, stop_requested, work_dir
+from mtj_trainer.families.make import make_family
+from mtj_trainer.stage import Interrupted, leave_figures, run_stage, stage_record, stop_requested
 from mtj_trainer.storage import Storage, open_storage
 from mtj_trainer.train.checkpoint import CheckpointFolder, RunState
 from mtj_trainer.train.curves import KEY as CURVES_KEY
@@ -30,22 +30,22 @@ LOG_EVERY = 10
 def train(job: MusicTrainingJob) -> None:
     """Train the model of a resolved job on its prepared data, from the latest checkpoint on."""
     output = open_storage(job.spec.output)
-    dataset_url = str(stage_record(output, "prepare")["dataset"])
+    prepared = stage_record(output, "prepare")
     with join_world() as world:
-        finished = _train(job, output, dataset_url, world)
+        finished = _train(job, output, prepared, world)
     if not finished:
         raise Interrupted
 
 
-def _train(job: MusicTrainingJob, output: Storage, dataset_url: str, world: World) -> bool:
+def _train(job: MusicTrainingJob, output: Storage, prepared: dict[str, Any], world: World) -> bool:
     """Whether the last step is done; if not, this was told to stop."""
     settings = job.spec.training
     assert settings is not None
-    run = fingerprint(job, dataset_url)
+    run = fingerprint(job, prepared.get("codes") or prepared["dataset"])
     folder = open_storage(job.spec.checkpoint.url).child(run)
     checkpoints = CheckpointFolder(folder, job.spec.checkpoint.keep)
     done = checkpoints.complete_steps()
-    family = SymbolicFamily(job, PreparedDataset.open(dataset_url, work_dir()))
+    family = make_family(job, prepared)
     metrics = TrainingMetrics(
         job.metadata.name,
         world.rank,
@@ -74,12 +74,11 @@ def _train(job: MusicTrainingJob, output: Storage, dataset_url: str, world: Worl
     if world.is_first:
         figures = _figures(trainer.state)
         if finished:
-            for name in ("config.json", "tokenizer.json", "model.safetensors"):
-                output.write(f"{BEST}/{name}", folder.read(f"best/{name}"))
+            _copy(folder.child("best"), output.child(BEST))
             record = {
                 "fingerprint": run,
                 "steps": trainer.state.step,
-                "dataset": dataset_url,
+                "dataset": prepared["dataset"],
                 "curves": CURVES_KEY,
                 "weights": BEST,
                 "checkpoints": folder.url,
@@ -104,9 +103,18 @@ def _figures(state: RunState) -> dict[str, float]:
     }
     if state.loss is not None:
         figures["train.loss"] = state.loss
-    if state.best_nll is not None and state.best_step is not None:
-        figures |= {"validation.nll": state.best_nll, "validation.best_step": state.best_step}
+    if state.best_loss is not None and state.best_step is not None:
+        figures |= {"validation.loss": state.best_loss, "validation.best_step": state.best_step}
     return figures
+
+
+def _copy(source: Storage, target: Storage) -> None:
+    """Make ``target`` hold what ``source`` does, a file at a time."""
+    files = [entry.key for entry in source.list()]
+    for gone in {entry.key for entry in target.list()} - set(files):
+        target.delete(gone)
+    for key in files:
+        target.write(key, source.read(key))
 
 
 def _beginning(checkpoints: str, run: str, resumed: int) -> str:

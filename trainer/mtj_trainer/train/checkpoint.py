@@ -11,7 +11,7 @@ from __future__ import annotations
 import io
 import json
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import torch
@@ -37,8 +37,8 @@ class RunState:
         seconds: time spent in training.
         waited_seconds: of these, the time spent waiting for data.
         loss: as it was last logged.
-        window_nll, window_counted: the loss since the last logged step, as a sum and what it is a sum over.
-        best_nll, best_step: the best validation loss so far.
+        window, window_counted: the loss and its terms since the last logged step, as sums and what they are sums over.
+        best_loss, best_step: the best validation loss so far.
     """
 
     step: int = 0
@@ -49,9 +49,9 @@ class RunState:
     seconds: float = 0.0
     waited_seconds: float = 0.0
     loss: float | None = None
-    window_nll: float = 0.0
+    window: dict[str, float] = field(default_factory=dict)
     window_counted: int = 0
-    best_nll: float | None = None
+    best_loss: float | None = None
     best_step: int | None = None
 
 

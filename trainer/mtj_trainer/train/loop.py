@@ -36,6 +36,10 @@ class Intervals:
     checkpoint: int
 
 
+TOTAL = "loss"
+"""The name of the whole loss beside its terms."""
+
+
 class Trainer(Generic[BatchT]):
     """One run of training, from its latest checkpoint to its last step.
 
@@ -87,7 +91,10 @@ class Trainer(Generic[BatchT]):
         if restored is not None:
             self._engine.restore(restored.weights, restored.optimizer)
             self._averaged.restore(self._engine.divided(restored.averaged))
-        self._window_nll = torch.tensor(self.state.window_nll, dtype=torch.float64, device=world.device)
+        self._window = {
+            name: torch.tensor(value, dtype=torch.float64, device=world.device)
+            for name, value in self.state.window.items()
+        }
 
     def run(self) -> bool:
         """Train to the last step; ``False`` if told to stop before, with everything saved."""
@@ -141,17 +148,20 @@ class Trainer(Generic[BatchT]):
         rate = self._rate(self.state.step)
         wishes = torch.tensor([sum(b.counted for b in passes), int(self._should_stop())])
         counted, stop = (int(value) for value in self._world.sum(wishes).tolist())
-        total = torch.zeros((), dtype=torch.float64, device=self._world.device)
+        sums: dict[str, Tensor] = {}
         for index, batch in enumerate(passes):
             self._engine.begin_pass(last=index == len(passes) - 1)
             with autocast(self._world.device, self.state.precision):
-                nll = self._family.loss(self._engine.parallel, batch.to(self._world.device))
+                loss = self._family.loss(self._engine.parallel, batch.to(self._world.device))
             # Gradients are averaged over processes: times their number makes it the mean over the whole batch.
-            self._engine.backward(nll * (self._world.size / counted))
-            total += nll.detach()
+            self._engine.backward(loss.total * (self._world.size / counted))
+            for name, value in {TOTAL: loss.total, **loss.terms}.items():
+                sums[name] = sums.get(name, 0.0) + value.detach().double()
         norm = self._engine.step(rate)
         self._averaged.update(self.state.step)
-        self._window_nll += self._world.sum(total)
+        summed = self._world.sum(torch.stack(list(sums.values())))
+        for name, value in zip(sums, summed, strict=True):
+            self._window[name] = self._window.get(name, 0.0) + value
         return counted, stop > 0, norm
 
     def _rate(self, step: int) -> float:
@@ -161,7 +171,8 @@ class Trainer(Generic[BatchT]):
 
     def _log(self, progress: Progress | None, norm: Tensor) -> None:
         state = self.state
-        loss = float(self._window_nll) / state.window_counted
+        terms = {name: float(value) / state.window_counted for name, value in self._window.items()}
+        loss = terms.pop(TOTAL)
         if loss != loss:
             raise JobError(
                 f"the loss became not a number at step {state.step}",
@@ -175,6 +186,7 @@ class Trainer(Generic[BatchT]):
             state,
             of=self._settings.steps,
             loss=loss,
+            terms=terms,
             learning_rate=self._rate(self.state.step - 1),
             gradient_norm=float(norm),
             tokens_per_second=speed,
@@ -182,7 +194,7 @@ class Trainer(Generic[BatchT]):
         )
         if progress:
             progress.update(state.step, f"loss {loss:.4f}  {speed:,.0f} tokens/s  {clock_text(remaining)} left")
-        self._window_nll.zero_()
+        self._window = {}
         state.window_counted = 0
 
     @torch.no_grad()
@@ -193,20 +205,20 @@ class Trainer(Generic[BatchT]):
             model.eval()
             for batch, counts in self._in_step(self._family.validation(self._world.rank, self._world.size)):
                 with autocast(self._world.device, self.state.precision):
-                    nll = self._family.loss(model, batch.to(self._world.device))
+                    loss = self._family.judge(model, batch.to(self._world.device))
                 if counts:
-                    sums += torch.tensor([float(nll), batch.counted], dtype=torch.float64, device=self._world.device)
+                    sums += torch.tensor([float(loss), batch.counted], dtype=torch.float64, device=self._world.device)
             model.train()
-        nll_sum, counted = self._world.sum(sums).tolist()
+        loss_sum, counted = self._world.sum(sums).tolist()
         if not counted:  # nothing to compare by: the newest weights are the best ones known
             self._keep_as_best()
             return
-        nll_mean = nll_sum / counted
-        self._observer.validation(self.state.step, nll_mean)
+        loss_mean = loss_sum / counted
+        self._observer.validation(self.state.step, loss_mean)
         if progress:
-            progress.say(f"step {self.state.step}: validation loss {nll_mean:.4f} nats a token")
-        if self.state.best_nll is None or nll_mean < self.state.best_nll:
-            self.state.best_nll, self.state.best_step = nll_mean, self.state.step
+            progress.say(f"step {self.state.step}: validation loss {loss_mean:.4f} {self._family.unit}")
+        if self.state.best_loss is None or loss_mean < self.state.best_loss:
+            self.state.best_loss, self.state.best_step = loss_mean, self.state.step
             self._keep_as_best()
 
     def _in_step(self, batches: Iterable[BatchT]) -> Iterator[tuple[BatchT, bool]]:
@@ -233,6 +245,6 @@ class Trainer(Generic[BatchT]):
         averaged = self._engine.whole(self._averaged.weights)
         optimizer = self._engine.optimizer_state()
         if self._world.is_first:
-            self.state.window_nll = float(self._window_nll)
+            self.state.window = {name: float(value) for name, value in self._window.items()}
             self._checkpoints.save(self.state, weights, averaged, optimizer)
             self._observer.checkpoint(time.perf_counter() - began)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -35,6 +35,7 @@ class StepFigures:
     step: int
     of: int
     loss: float
+    terms: Mapping[str, float]
     learning_rate: float
     gradient_norm: float
     tokens: int
@@ -91,6 +92,7 @@ class TrainingMetrics:
         step: int,
         of: int,
         loss: float,
+        terms: Mapping[str, float],
         learning_rate: float,
         gradient_norm: float,
         tokens: int,
@@ -100,7 +102,16 @@ class TrainingMetrics:
     ) -> None:
         """Take up a logged step; tokens and seconds are totals since the run began, resumptions included."""
         self._latest = StepFigures(
-            step, of, loss, learning_rate, gradient_norm, tokens, tokens_per_second, data_wait_seconds, eta_seconds
+            step,
+            of,
+            loss,
+            terms,
+            learning_rate,
+            gradient_norm,
+            tokens,
+            tokens_per_second,
+            data_wait_seconds,
+            eta_seconds,
         )
 
     def observe_checkpoint(self, seconds: float) -> None:
@@ -144,7 +155,9 @@ class TrainingMetrics:
             return
         yield self._gauge("mtj_train_step", "Optimizer steps done.", figures.step)
         yield self._gauge("mtj_train_steps_planned", "Optimizer steps in all.", figures.of)
-        yield self._gauge("mtj_train_loss", "Training loss, in nats a token.", figures.loss)
+        yield self._gauge("mtj_train_loss", "Training loss, a prediction.", figures.loss)
+        if figures.terms:
+            yield self._terms(figures.terms)
         yield self._gauge("mtj_train_learning_rate", "Learning rate.", figures.learning_rate)
         yield self._gauge("mtj_train_gradient_norm", "Norm before clipping.", figures.gradient_norm)
         yield self._gauge("mtj_train_tokens_per_second", "Of all processes together.", figures.tokens_per_second)
@@ -154,6 +167,14 @@ class TrainingMetrics:
     def _gauge(self, name: str, documentation: str, value: float) -> Metric:
         family = GaugeMetricFamily(name, documentation, labels=("job", "rank"))
         family.add_metric(self._labels, value)
+        return family
+
+    def _terms(self, terms: Mapping[str, float]) -> Metric:
+        family = GaugeMetricFamily(
+            "mtj_train_loss_term", "What the training loss is made of.", labels=("job", "rank", "term")
+        )
+        for name, value in terms.items():
+            family.add_metric((*self._labels, name), value)
         return family
 
     def _counter(self, name: str, documentation: str, value: float) -> Metric:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from mtj_trainer.train.checkpoint import RunState
 from mtj_trainer.train.curves import Curves
 from mtj_trainer.train.metrics import TrainingMetrics
@@ -32,6 +34,7 @@ class Observer:
         *,
         of: int,
         loss: float,
+        terms: Mapping[str, float],
         learning_rate: float,
         gradient_norm: float,
         tokens_per_second: float,
@@ -42,6 +45,7 @@ class Observer:
             step=state.step,
             of=of,
             loss=loss,
+            terms=terms,
             learning_rate=learning_rate,
             gradient_norm=gradient_norm,
             tokens=state.counted,
@@ -51,6 +55,7 @@ class Observer:
         )
         figures = {
             "loss": loss,
+            **{f"loss_{name}": value for name, value in terms.items()},
             "learning_rate": learning_rate,
             "gradient_norm": gradient_norm,
             "tokens_per_second": tokens_per_second,
@@ -61,12 +66,12 @@ class Observer:
         if self._events:
             self._events.add(state.step, {f"train/{name}": value for name, value in figures.items()})
 
-    def validation(self, step: int, nll: float) -> None:
-        """Take up a validation loss, in nats a prediction."""
+    def validation(self, step: int, loss: float) -> None:
+        """Take up a validation loss, a prediction."""
         if self._curves:
-            self._curves.add(step=step, validation_nll=nll)
+            self._curves.add(step=step, validation_loss=loss)
         if self._events:
-            self._events.add(step, {"validation/nll": nll})
+            self._events.add(step, {"validation/loss": loss})
 
     def checkpoint(self, seconds: float) -> None:
         """Training stood still for so long for a checkpoint: all that was logged is written too."""

@@ -38,6 +38,11 @@ def autocast(device: torch.device, precision: str) -> torch.autocast:
     return torch.autocast(device.type, dtype=NAMES[precision], enabled=precision != "fp32")
 
 
+def usual_device() -> torch.device:
+    """The first GPU where there is one, else the processor."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
 def _seconds(dtype: torch.dtype) -> float:
     """The shortest of a few products of the shape of a feed-forward layer."""
     left, right = torch.ones(2048, 512, dtype=dtype), torch.ones(512, 2048, dtype=dtype)

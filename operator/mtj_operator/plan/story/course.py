@@ -92,8 +92,16 @@ def settle(row: StageStatus, seen: Seen, scheduling: Scheduling) -> Settled:
     return Settled(row, "StageFailed")
 
 
-def go_on(settled: Settled, seen: Seen, scheduling: Scheduling, image: str) -> Turn:
-    """What comes next in a stage that has neither succeeded nor failed."""
+def go_on(settled: Settled, seen: Seen, scheduling: Scheduling, image: str, waits: str = "") -> Turn:
+    """What comes next in a stage that has neither succeeded nor failed.
+
+    Args:
+        settled: the stage.
+        seen: the job's children.
+        scheduling: the job's.
+        image: of the pods.
+        waits: for which other jobs no attempt can be made yet, in words; empty for none.
+    """
     row = settled.row
     if scheduling.suspend:
         return _suspend(row, seen)
@@ -103,7 +111,7 @@ def go_on(settled: Settled, seen: Seen, scheduling: Scheduling, image: str) -> T
     attempt = row.attempt if is_under_way(row) else row.attempt + 1
     job = seen.job(row.name, attempt)
     if job is None:
-        turn = _held_back(row, attempt, seen)
+        turn = _held_back(row, attempt, seen, waits)
         if turn is not None:
             return turn
     pods = seen.pods_of(row.name, attempt)
@@ -116,8 +124,10 @@ def go_on(settled: Settled, seen: Seen, scheduling: Scheduling, image: str) -> T
     return Turn(row, found.state, found.state, found.message, make=0 if job is not None else attempt)
 
 
-def _held_back(row: StageStatus, attempt: int, seen: Seen) -> Turn | None:
+def _held_back(row: StageStatus, attempt: int, seen: Seen, waits: str) -> Turn | None:
     """Why the Job of an attempt cannot be made yet; ``None`` where nothing speaks against it."""
+    if waits:
+        return Turn(_held(row, waits), "Pending", "WaitingForJob", waits)
     due = seconds_of(row.retry_time)
     if row.state == "Retrying" and due is not None and seen.now < due:
         return Turn(row, "Pending", "Retrying", row.message, wake=due)

@@ -5,6 +5,7 @@ Invariants:
 
 - Total and pure: no state of a cluster raises, and nothing but the arguments counts.
 - A fixed point: its own status, with the same children at the same time, is answered with the same status.
+- A child is made of the sources that are in the status as it was read, so that all attempts have the same.
 - What a child proves is in the status before the child is deleted: ``deletions`` follow from the status as it was
   read, never from the one that is about to be written.
 - ``Succeeded`` and ``Failed`` are final.
@@ -13,6 +14,7 @@ Invariants:
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from functools import cached_property
 
 from mtj_api import JobError, MusicTrainingJob, resolved_job
@@ -21,6 +23,7 @@ from mtj_operator.plan.objects import Child, Owner, children, stages_on_cluster
 from mtj_operator.plan.observed import Observed, Resource
 from mtj_operator.plan.places import on_cluster
 from mtj_operator.plan.settings import ClusterSettings
+from mtj_operator.plan.sources import with_sources
 from mtj_operator.plan.stages import Plan
 from mtj_operator.plan.story.clock import rfc3339, seconds_of
 from mtj_operator.plan.story.conditions import Fact, conditions, facts, gang_scheduling
@@ -30,6 +33,7 @@ from mtj_operator.plan.story.leftovers import leftovers
 from mtj_operator.plan.story.reading import remembered, seconds_to_keep, stage_names, wanted
 from mtj_operator.plan.story.results import checkpoint_of, evaluation_of, output_of, progress_of
 from mtj_operator.plan.story.seen import Seen, look
+from mtj_operator.plan.story.sources import look_for
 from mtj_operator.plan.story.telling import turns
 
 SOON = 0.1
@@ -65,6 +69,7 @@ class _Chapter:
         self.before = before
         self.seen = seen
         self.job = wanted(observed.resource)
+        self.sources = look_for(self.job, observed.resource, before, observed.others)
         if before.observed_generation != observed.resource.generation or not before.stages:
             _ = self._plan  # refuses what no cluster can run
         rows = {row.name: row for row in before.stages}
@@ -90,15 +95,23 @@ class _Chapter:
             over = {"state": "Failed", "completion_time": rfc3339(self.seen.now), "retry_time": None, "message": why}
             return self._decision(self._failed(settled.row.model_copy(update=over), "DeadlineExceeded"), events)
         scheduling = self.job.spec.scheduling
-        turn = go_on(settled, self.seen, scheduling, scheduling.image or self.settings.trainer_image)
+        image = scheduling.image or self.settings.trainer_image
+        turn = go_on(settled, self.seen, scheduling, image, self.sources.message)
         self._put(turn.row)
         status = self._status(turn.state, turn.reason, f"{stage}: {turn.message}", turn.row)
-        return self._decision(status, events, self._children(stage, turn.make), turn.wake)
+        if self.sources.found:
+            decision = self._decision(status, events, wake=self.seen.now)
+        else:
+            decision = self._decision(status, events, self._children(stage, turn.make), turn.wake)
+        return replace(decision, waits_for=self.sources.waits_for)
 
     @cached_property
     def _resolved(self) -> MusicTrainingJob:
-        """Made when it is needed: it takes longer than all the rest of a decision."""
-        return resolved_job(self.job)
+        """Made when it is needed: it takes longer than all the rest of a decision.
+
+        Its places are those that its pods will have, so that one that they cannot reach is refused before the wait.
+        """
+        return with_sources(resolved_job(self.job), {**self.sources.expected, **self.sources.taken})
 
     @cached_property
     def _plan(self) -> Plan:
@@ -166,6 +179,7 @@ class _Chapter:
                 "completion_time": self.rows[-1].completion_time if current is None else None,
                 "conditions": conditions(self.before.conditions, found, generation, self.seen.now),
                 "stages": self.rows,
+                "sources": {**self.sources.taken, **self.sources.found} or None,
                 "progress": progress,
                 "checkpoint": checkpoint_of(self.before.checkpoint, told, train, self.seen),
                 "evaluation": evaluation_of(self.before.evaluation, _row(self.rows, "evaluate"), self.seen),

@@ -43,6 +43,7 @@ class Decision:
         children: to make now; whatever is there already under its name and is the job's own is as good as made.
         requeue_after: seconds until something is to be decided again, though nothing may have happened.
         delete_resource: whether the job has outlived its time.
+        waits_for: names of jobs after whose every change something is to be decided again.
     """
 
     status: JobStatus
@@ -51,3 +52,4 @@ class Decision:
     events: tuple[StoryEvent, ...] = ()
     requeue_after: float | None = None
     delete_resource: bool = False
+    waits_for: tuple[str, ...] = ()

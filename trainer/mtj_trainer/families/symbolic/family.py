@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from mtj_api import JobError, MusicTrainingJob
+from mtj_trainer.families.family import Loss
 from mtj_trainer.families.symbolic.likelihood import evaluation_batches
 from mtj_trainer.families.symbolic.model import SymbolicConfig, SymbolicModel, token_nll
 from mtj_trainer.families.symbolic.sequences import Batch, Piece, Row, collate, training_start, window_count
@@ -31,12 +32,14 @@ class SymbolicFamily:
         dataset: prepared data with MIDI samples in its train and validation splits.
     """
 
+    unit = "nats a token"
+
     def __init__(self, job: MusicTrainingJob, dataset: PreparedDataset) -> None:
         spec, training = job.spec.model, job.spec.training
         assert spec is not None
         assert training is not None
         self._seed = training.seed
-        self._conditioning = frozenset(spec.conditioning)
+        self._conditioning = frozenset[str](spec.conditioning)
         self._condition_dropout = spec.condition_dropout
         self._transpose = job.spec.dataset.augmentation.transpose_semitones
         self._dataset = dataset
@@ -101,8 +104,12 @@ class SymbolicFamily:
         batches = evaluation_batches(pieces, self.config.context, self.tokenizer.pad, VALIDATION_ROWS)
         yield from (batch for index, batch in enumerate(batches) if index % world == rank)
 
-    def loss(self, model: nn.Module, batch: Batch) -> Tensor:
-        """See ``Family.loss``: nats."""
+    def loss(self, model: nn.Module, batch: Batch) -> Loss:
+        """See ``Family.loss``."""
+        return Loss(self.judge(model, batch))
+
+    def judge(self, model: nn.Module, batch: Batch) -> Tensor:
+        """See ``Family.judge``."""
         return token_nll(model(batch.tokens, batch.features), batch.targets).sum()
 
     def save(self, folder: Storage, weights: dict[str, Tensor]) -> None:

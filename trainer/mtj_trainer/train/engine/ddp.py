@@ -8,6 +8,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from mtj_api.spec import Optimizer
 from mtj_trainer.train.distributed import World
+from mtj_trainer.train.engine.changing import changing, put
 from mtj_trainer.train.engine.engine import OptimizerState, Weights
 from mtj_trainer.train.optimization import make_optimizer
 
@@ -52,8 +53,8 @@ class DdpEngine:
         return norm
 
     def parts(self) -> Weights:
-        """See ``Engine.parts``: all of it."""
-        return self.model.state_dict()
+        """See ``Engine.parts``: all of them."""
+        return changing(self.model)
 
     def refresh(self) -> None:
         """See ``Engine.refresh``: there is no copy of them."""
@@ -72,7 +73,7 @@ class DdpEngine:
 
     def restore(self, weights: Weights, state: OptimizerState) -> None:
         """See ``Engine.restore``."""
-        self.model.load_state_dict(weights)
+        put(self.model, weights)
         self._optimizer.load_state_dict(state["optimizer"])
         self._scaler.load_state_dict(state["scaler"])
 

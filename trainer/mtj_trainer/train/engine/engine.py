@@ -17,8 +17,9 @@ class Engine(Protocol):
     """A model, its optimizer, and how their parts lie on the processes.
 
     A process may hold a part of each tensor only. Checkpoints hold all of it, in one form for every engine, so that
-    a run may go on with another engine and on another number of processes. Whatever says so below is a collective:
-    every process calls it at the same point.
+    a run may go on with another engine and on another number of processes. Where some weights are frozen, ``weights``
+    are only those that training changes. Whatever says so below is a collective: every process calls it at the same
+    point.
 
     Attributes:
         model: for passes without gradients.
@@ -63,5 +64,9 @@ class Engine(Protocol):
         ...
 
     def restore(self, weights: Weights, state: OptimizerState) -> None:
-        """Take up whole weights and the optimizer's whole state."""
+        """Take up whole weights and the optimizer's whole state.
+
+        Raises:
+            JobError: the weights are not those that are trained.
+        """
         ...

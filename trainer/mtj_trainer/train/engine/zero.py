@@ -20,7 +20,9 @@ from torch import Tensor, nn
 
 from mtj_api import JobError
 from mtj_api.spec import Training
+from mtj_trainer.adaptation.injected import injected_layers
 from mtj_trainer.train.distributed import World
+from mtj_trainer.train.engine.changing import changing, check_names, is_partly_frozen
 from mtj_trainer.train.engine.engine import OptimizerState, Weights
 from mtj_trainer.train.optimization import make_optimizer
 
@@ -63,6 +65,9 @@ class ZeroEngine:
         """To which DeepSpeed adds what it knows of them."""
         deepspeed = _import_deepspeed(world)
         self._linked = deepspeed.utils
+        if is_partly_frozen(model):
+            for layer in injected_layers(model).values():
+                deepspeed.utils.set_z3_leaf_module(layer, True)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about PyTorch's own interfaces
             engine, self._optimizer, _, _ = deepspeed.initialize(
@@ -93,8 +98,9 @@ class ZeroEngine:
     def parts(self) -> Weights:
         """See ``Engine.parts``: with stage 3 an equal share of each parameter, flat, and before it all of it."""
         if self._stage < 3:
-            return self.model.state_dict()
-        return {name: parameter.ds_tensor for name, parameter in self._parameters.items()} | self._buffers()
+            return changing(self.model)
+        shares = {name: p.ds_tensor for name, p in self._parameters.items() if p.requires_grad}
+        return shares if is_partly_frozen(self.model) else shares | self._buffers()
 
     def refresh(self) -> None:
         """See ``Engine.refresh``: what stage 3 has gathered for the next pass is let go."""
@@ -131,9 +137,11 @@ class ZeroEngine:
 
     def restore(self, weights: Weights, state: OptimizerState) -> None:
         """See ``Engine.restore``."""
+        own = self.parts()
+        check_names(own, weights)
         parts = self.divided(weights)
         with torch.no_grad():
-            for name, part in self.parts().items():
+            for name, part in own.items():
                 part.copy_(parts[name])
         self.refresh()
         if self._stage == 0:

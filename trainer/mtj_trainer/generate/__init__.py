@@ -1,0 +1,1 @@
+"""Playing a trained model: from texts to sound files, without a job."""
