@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from auraloss.freq import MultiResolutionSTFTLoss  # type: ignore[import-untyped]
+from auraloss.freq import MultiResolutionSTFTLoss
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from mtj_trainer.evaluate.audio.mel import FLOOR_DB, filters, magnitudes
-from mtj_trainer.families.codec.spectral import WINDOWS, Spectrograms, stft_distance
+from mtj_trainer.families.codec.spectral import SHORTEST, Spectrograms, stft_distance
 
 Floats = npt.NDArray[np.float32]
 
@@ -94,13 +94,11 @@ def si_sdr(original: Floats, reconstruction: Floats) -> float:
 
 
 def _stft_distance(heard: Tensor, target: Tensor) -> float:
-    """As in the codec's training, with the window lengths that it has there."""
-    short = max(0, max(WINDOWS) // 2 + 1 - heard.shape[-1])
+    """As in the codec's training."""
+    short = max(0, SHORTEST - heard.shape[-1])
     spectrograms = Spectrograms()
-    magnitudes_of = [
-        spectrograms(torch.nn.functional.pad(torch.atleast_2d(each), (0, short))) for each in (heard, target)
-    ]
-    return float(stft_distance(*magnitudes_of))
+    rows = (torch.nn.functional.pad(each.reshape(-1, each.shape[-1]), (0, short)) for each in (heard, target))
+    return float(stft_distance(*(spectrograms(each) for each in rows)))
 
 
 def _convergence(heard: Tensor, wanted: Tensor) -> Tensor:

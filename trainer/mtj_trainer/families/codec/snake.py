@@ -63,4 +63,4 @@ class _Snake(torch.autograd.Function):
 
 def _portions(values: Tensor) -> tuple[Tensor, ...]:
     """On CPU an example at a time, which stays in a core's cache from pass to pass."""
-    return values.split(1) if values.device.type == "cpu" else (values,)
+    return torch.split(values, 1) if values.device.type == "cpu" else (values,)
