@@ -40,6 +40,14 @@ SMALL: dict[str, Mapping[str, object]] = {
     "your-own-midi": SMALL_TRAINING | SMALL_MODEL,
     "s3-storage": SMALL_TRAINING | SMALL_MODEL,
     "finetune": SMALL_TRAINING,
+    "sound": {
+        "spec.training.steps": 4,
+        "spec.training.batch.size": 2,
+        "spec.evaluation.samples": 3,
+        "spec.evaluation.seconds": 1,
+        "spec.evaluation.prompts": "[]",
+        "spec.monitoring.metricsPort": 0,
+    },
     "chain": SMALL_TRAINING,
     "your-own-audio": {"spec.dataset.audio.segment": "{minSeconds: 2, maxSeconds: 4, overlapSeconds: 0.5}"},
 }
@@ -65,8 +73,8 @@ def write_music(storage: Storage) -> None:
     storage.write("evening.mid", midi_bytes(chorale(8)))
 
 
-def write_recordings(storage: Storage) -> None:
-    for number in range(4):
+def write_recordings(storage: Storage, count: int = 4) -> None:
+    for number in range(count):
         storage.write(f"Artist {number}/take #{number}.wav", encoded(phrases([2.0, 3.0, 2.5, 3.0], 0.5)))
 
 
@@ -83,6 +91,7 @@ def publish_a_model(folder: Path) -> None:
 
 PREPARATIONS: dict[str, Callable[[Path], None]] = {
     "your-own-midi": lambda folder: write_music(open_storage(f"{folder}/music")),
+    "sound": lambda folder: write_recordings(open_storage(f"{folder}/recordings"), 8),
     "your-own-audio": lambda folder: write_recordings(open_storage(f"{folder}/recordings")),
     "s3-storage": lambda _folder: write_music(open_storage("s3://music/raw")),
     "finetune": publish_a_model,

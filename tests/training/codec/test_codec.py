@@ -71,7 +71,7 @@ def test_a_saved_codec_makes_the_same_codes(make: Callable[[], Any], tmp_path: P
     codec = load_codec(open_storage(str(tmp_path)))
     codes = codec.encode(audio)
     assert torch.equal(codes, codec_of(module).encode(audio))
-    assert len(set(codes.flatten().tolist())) > 1
+    assert int(codes.max()) > int(codes.min())
     torch.testing.assert_close(codec.decode(codes), codec_of(module).decode(codes))
 
 

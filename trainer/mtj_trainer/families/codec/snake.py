@@ -37,13 +37,11 @@ def use_fast_snake(model: nn.Module) -> None:
 
 
 class _Snake(torch.autograd.Function):
-    """An example at a time, which stays in a core's cache from pass to pass."""
-
     @staticmethod
     def forward(ctx: Any, values: Tensor, alpha: Tensor) -> Tensor:
-        doubled, halved = (2.0 * alpha[0]).to(values.dtype), (0.5 / alpha[0]).to(values.dtype)
+        doubled, halved = (2.0 * alpha).to(values.dtype), (0.5 / alpha).to(values.dtype)
         result = torch.empty_like(values)
-        for value, out in zip(values, result, strict=True):
+        for value, out in zip(_portions(values), _portions(result), strict=True):
             torch.mul(value, doubled, out=out)
             out.cos_().neg_().add_(1.0).mul_(halved).add_(value)
         ctx.save_for_backward(values, alpha, result)
@@ -52,11 +50,17 @@ class _Snake(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor]:
         values, alpha, result = ctx.saved_tensors
-        doubled = (2.0 * alpha[0]).to(values.dtype)
+        doubled = (2.0 * alpha).to(values.dtype)
         slopes = torch.empty_like(values)
-        by_alpha = torch.zeros_like(alpha[0])
-        for value, out, gradient, slope in zip(values, result, gradients[0], slopes, strict=True):
+        by_alpha = torch.zeros_like(alpha)
+        portions = zip(*(_portions(one) for one in (values, result, gradients[0], slopes)), strict=True)
+        for value, out, gradient, slope in portions:
             torch.mul(value, doubled, out=slope)
             slope.sin_().add_(1.0).mul_(gradient)
-            by_alpha += (slope * value - gradient * out).sum(dim=1, keepdim=True, dtype=alpha.dtype)
-        return slopes, (by_alpha / alpha[0])[None]
+            by_alpha += (slope * value - gradient * out).sum(dim=(0, 2), keepdim=True, dtype=alpha.dtype)
+        return slopes, by_alpha / alpha
+
+
+def _portions(values: Tensor) -> tuple[Tensor, ...]:
+    """On CPU an example at a time, which stays in a core's cache from pass to pass."""
+    return torch.split(values, 1) if values.device.type == "cpu" else (values,)
