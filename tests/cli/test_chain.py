@@ -88,7 +88,7 @@ def test_a_job_waits_while_the_other_runs(
     here: Path, stages: Programs, witness: Witness, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     slow = "note('prepares')\nwhile not (here / 'go').exists(): time.sleep(0.01)"
-    stages({"songs-prepare": slow, "songs-report": RECORDS})
+    stages({"songs-prepare": slow + RECORDS})
     monkeypatch.setattr(command, "stopping", lambda _executor: threading.Lock())  # signals are for the main thread
     ended: dict[str, int] = {}
 

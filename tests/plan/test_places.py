@@ -45,6 +45,24 @@ def test_every_place_of_a_job_is_made_absolute() -> None:
     assert job.spec.output == "o"
 
 
+@pytest.mark.parametrize(
+    ("family", "written", "found"),
+    [
+        ("musicgen", "facebook/musicgen-small", "facebook/musicgen-small"),
+        ("audiogen", "facebook/audiogen-medium", "facebook/audiogen-medium"),
+        ("musicgen", "./facebook/musicgen-small", "/here/facebook/musicgen-small"),
+        ("musicgen", "models/musicgen/small", "/here/models/musicgen/small"),
+        ("musicgen", "s3://music/base/model", "s3://music/base/model"),
+        ("symbolic", "out/model", "/here/out/model"),
+    ],
+)
+def test_a_name_on_a_hub_is_no_place(family: str, written: str, found: str) -> None:
+    job = parse_job(text(model={"family": family, "pretrained": written})).job
+    model = absolute(job, "/here", "/home/me").spec.model
+    assert model is not None
+    assert model.pretrained == found
+
+
 def test_every_field_that_holds_a_place_is_known() -> None:
     schema = JobSpec.model_json_schema()
     found = {

@@ -83,7 +83,7 @@ def test_tokens_of_another_kind_are_refused(tmp_path: Path) -> None:
 
 
 def test_a_job_that_has_prepared_nothing_has_nothing_to_lend(tmp_path: Path) -> None:
-    with pytest.raises(JobError, match=r"spec.dataset.from: the job of .*/nobody has not prepared its data; run that"):
+    with pytest.raises(JobError, match=r"spec\.dataset\.from: .*/nobody has not prepared its data; run that"):
         driver.prepare(borrower(tmp_path, str(tmp_path / "nobody"), "codec"), NoPool())
 
 

@@ -52,6 +52,7 @@ class ClusterModel:
         self.pods: list[Pod] = []
         self.events: dict[str, tuple[str, str]] = {}
         self.refusals: dict[str, str] = {}
+        self.others: dict[str, Resource] = {}
         self.fates = fates
         self.writes: list[str] = []
         self.kill_at: int | None = None
@@ -160,6 +161,11 @@ class ClusterModel:
         """Change the job's scheduling, as ``kubectl edit`` would."""
         self.spec = {**self.spec, "scheduling": {**self.spec.get("scheduling", {}), **scheduling}}
         self.generation += 1
+        self._look()
+
+    def show(self, **others: Resource) -> None:
+        """Have these other jobs there, and none besides."""
+        self.others = others
         self._look()
 
     def admit(self) -> None:
@@ -312,6 +318,7 @@ class ClusterModel:
             jobs=tuple(snapshot_of_job(job) for job in self.jobs.values()),
             pods=tuple(snapshot_of_pod(pod) for pod in self.pods),
             refusals=dict(self.refusals),
+            others=dict(self.others),
         )
 
     def summary(self) -> dict[str, Any]:

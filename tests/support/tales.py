@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from typing import Any
 
 from mtj_api.contract import ExitCode
+from mtj_operator.plan import STAGES
+from mtj_operator.plan.observed import Resource
+from support.cluster_model import START
 from support.fates import Fate, well_but
 from support.stories import Story, spec
 
@@ -18,6 +22,14 @@ FOR_EVER = Fate(None, stop=SAVED)
 def scheduled(**scheduling: Any) -> dict[str, Any]:
     """A job that is to be scheduled so."""
     return spec(scheduling=scheduling)
+
+
+def base(state: str, done: int) -> Resource:
+    """Another job, of which so many stages are done."""
+    rows = [{"name": name, "state": "Succeeded" if n < done else "Waiting"} for n, name in enumerate(STAGES)]
+    status = {"state": state, "stage": "" if done == len(STAGES) else STAGES[done], "stages": rows}
+    wanted, found = json.dumps(spec(output="s3://music/base")), json.dumps(status)
+    return Resource("music", "base", "uid-of-base", 1, "9", START, wanted, found)
 
 
 TALES: dict[str, Story] = {
@@ -70,6 +82,15 @@ TALES: dict[str, Story] = {
     ),
     "all is deleted by hand in the end": Story(acts={100: lambda cluster: cluster.delete_jobs()}),
     "a queue": Story(spec=scheduled(queue="music"), acts={n: lambda cluster: cluster.admit() for n in range(5, 60, 5)}),
+    "takes its model from another job": Story(
+        spec=spec(model={"from": {"job": "base"}}),
+        fates=well_but(prepare_1_0=Fate(1)),
+        acts={
+            10: lambda cluster: cluster.show(base=base("Running", 1)),
+            20: lambda cluster: cluster.show(base=base("Succeeded", len(STAGES))),
+            25: lambda cluster: cluster.show(),
+        },
+    ),
     "many disruptions": Story(
         fates=well_but(**{f"train_{n}": Fate(disrupted="preempted") for n in range(1, 5)}), seconds=120
     ),

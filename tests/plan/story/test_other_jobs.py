@@ -23,7 +23,7 @@ FROM_SONGS = spec(dataset={"from": {"job": "songs"}})
 DONE = [StageStatus(name=name, state="Succeeded", attempt=1) for name in STAGES]
 
 
-def other(name: str, status: JobStatus | None = None, **parts: Any) -> Resource:
+def other(name: str, status: JobStatus | str | None = None, **parts: Any) -> Resource:
     """Another job of the namespace, whose output is named like it."""
     made = {"spec": spec(output=f"s3://music/{name}"), "status": status or {}, **parts}
     return replace(resource(**made), name=name, uid=f"uid-of-{name}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -136,6 +137,34 @@ def test_a_musicgen_brings_its_codec_and_its_text_encoder(tmp_path: Path, models
     assert (again.url, again.made) == (made.url, 0)
 
 
+def test_an_adaptation_has_the_encoders_of_what_it_adapts(tmp_path: Path, models: Path, dataset: str) -> None:
+    whole = make_codes(job(tmp_path, pretrained=str(models / "musicgen")), dataset, HerePool())
+    adaptation = tmp_path / "adaptation"
+    adaptation.mkdir()
+    (adaptation / "adapter_config.json").write_text(json.dumps({"base_model_name_or_path": str(models / "musicgen")}))
+    (adaptation / "adapter_model.safetensors").write_bytes(b"")
+    assert make_codes(job(tmp_path, pretrained=str(adaptation)), dataset, NoPool()).url == whole.url
+
+
+def test_a_model_of_the_hub_is_known_by_its_commit(
+    tmp_path: Path, models: Path, dataset: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commits = iter(("a" * 40, "b" * 40))
+    hub = tmp_path / "hub/models--someone--musicgen"
+    (hub / "refs").mkdir(parents=True)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    for commit in commits:
+        (hub / "refs/main").write_text(commit)
+        shutil.copytree(models / "musicgen", hub / "snapshots" / commit)
+        make_codes(job(tmp_path, pretrained="someone/musicgen"), dataset, HerePool())
+        weights = hub / "snapshots" / commit / "model.safetensors"
+        weights.unlink()  # whoever loads the model now fails
+        make_codes(job(tmp_path, pretrained="someone/musicgen"), dataset, NoPool())
+    assert len(list((tmp_path / "cache/codes/encoders").iterdir())) == 2
+    assert len(list((tmp_path / "cache/codes/codecs").iterdir())) == 1
+
+
 def test_a_model_that_hears_no_text_needs_no_states(tmp_path: Path, models: Path, dataset: str) -> None:
     deaf = job(tmp_path, pretrained=str(models / "musicgen"), conditioning=[])
     assert make_codes(deaf, dataset, HerePool()).manifest["captions"] == 0
@@ -161,7 +190,7 @@ def test_a_model_that_is_not_there_is_named_with_its_field(tmp_path: Path, datas
 def test_data_without_recordings_is_refused(tmp_path: Path, models: Path) -> None:
     job_of_midi = scratch(tmp_path, models)
     dataset = prepare_scores(tmp_path, chorales(4), job_of_midi.spec.dataset.midi)
-    with pytest.raises(JobError, match=r"spec.dataset: the data has no recordings"):
+    with pytest.raises(JobError, match=r"spec\.dataset: the data has no recordings"):
         make_codes(job_of_midi, dataset, NoPool())
 
 

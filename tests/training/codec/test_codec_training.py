@@ -207,7 +207,7 @@ def test_validation_is_divided_among_the_processes(dataset: PreparedDataset) -> 
 
 REFUSED: dict[str, tuple[str, Callable[[Any], Any]]] = {
     "there is no discriminator": ("spec.training.losses.featureMatching", lambda j: j.spec.training.losses),
-    "shorter than the longest window": ("spec.training.cropSeconds", lambda j: j.spec.training),
+    "shorter than the longest transform": ("spec.training.cropSeconds", lambda j: j.spec.training),
     "a codec reads mono": ("spec.dataset.audio.channels", lambda j: j.spec.dataset.audio),
 }
 CHANGES = {

@@ -14,6 +14,7 @@ import torch
 
 from mtj_api import JobError
 from mtj_trainer.evaluate.audio.mel import log_mel
+from mtj_trainer.families.quiet import quiet_transformers
 
 if TYPE_CHECKING:
     from transformers import ClapModel, EncodecModel
@@ -71,21 +72,21 @@ def make_embedder(name: str, weights: str | None = None, device: torch.device | 
             instead=f"write one of spectrogram, {', '.join(WEIGHTS)}",
         )
     place = weights or WEIGHTS[name]
+    quiet_transformers()
     try:
         return ClapEmbedder(place, device) if name == "clap" else EncodecEmbedder(place, device)
     except (OSError, ValueError) as error:
         raise JobError(
-            f"the weights of {name} are not at hand: {place} is no folder of a saved model, nor can it be fetched "
-            f"from the hub ({str(error).splitlines()[0]})",
+            f"the weights of {name} are not at hand: {place} is neither the folder of a saved model nor in the hub",
             where="spec.evaluation.embedders",
-            instead="leave it out (spectrogram needs no weights), or fetch the model into the hub's cache beforehand",
+            instead="leave it out (spectrogram needs no weights), or fetch them into the hub's cache beforehand",
         ) from error
 
 
 class SpectrogramEmbedder:
     """Statistics of a log-mel spectrogram over windows of one second, every half second: 48 numbers, in dB.
 
-    Of 16 bands, equally wide on the mel scale from 40 Hz to 8 kHz: the mean level, its standard deviation, and the mean
+    Of 16 bands, equally wide on the mel scale up to 8 kHz: the mean level, its standard deviation, and the mean
     size of its change from one 16 ms frame to the next. So: timbre and balance, dynamics, and how busy it is. It knows
     nothing of harmony or style. So few numbers, because a covariance of D dimensions asks for more than D windows.
     A clip shorter than a window is one window.
@@ -100,7 +101,7 @@ class SpectrogramEmbedder:
     _WINDOW, _STEP = 63, 31  # frames: 1.0 s and 0.5 s
 
     def embed(self, audio: Floats) -> Floats:
-        level = log_mel(audio, self.rate, bands=self.bands, window=self._FFT, hop=self._HOP, lowest=40.0)
+        level = log_mel(audio, self.rate, bands=self.bands, window=self._FFT, hop=self._HOP)
         change = np.abs(np.diff(level, axis=1, prepend=level[:, :1]))
         width = min(self._WINDOW, level.shape[1])
         windows = np.lib.stride_tricks.sliding_window_view(level, width, axis=1)[:, :: self._STEP]

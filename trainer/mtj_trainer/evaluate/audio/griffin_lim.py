@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from mtj_trainer.evaluate.audio.mel import mel_filters
+from mtj_trainer.evaluate.audio.mel import filters
 
 Floats = npt.NDArray[np.float32]
 
@@ -31,8 +31,8 @@ def griffin_lim(audio: Floats, rate: int, bands: int = BANDS, iterations: int = 
     taper = torch.hann_window(_WINDOW)
     samples = torch.from_numpy(np.pad(audio, (0, max(0, _WINDOW - len(audio)))).astype(np.float32))
     spectrum = torch.stft(samples, _WINDOW, _HOP, window=taper, pad_mode="constant", return_complex=True)
-    filters = mel_filters(rate, bands, _WINDOW)
-    magnitude = _not_negative(filters, filters.T @ spectrum.abs())
+    weights = filters(rate, bands, _WINDOW)
+    magnitude = _not_negative(weights, weights @ spectrum.abs())
     found = griffinlim(
         magnitude, taper, _WINDOW, _HOP, _WINDOW, power=1.0, n_iter=iterations, momentum=0.99, length=len(samples),
         rand_init=False,
@@ -40,14 +40,13 @@ def griffin_lim(audio: Floats, rate: int, bands: int = BANDS, iterations: int = 
     return np.asarray(found.numpy()[: len(audio)], dtype=np.float32)
 
 
-def _not_negative(filters: torch.Tensor, mel: torch.Tensor) -> torch.Tensor:
-    """(bins, frames) of at least 0 whose bands come nearest to (bands, frames).
+def _not_negative(weights: torch.Tensor, mel: torch.Tensor) -> torch.Tensor:
+    """(bins, frames) of at least 0 whose bands, by (bands, bins) weights, come nearest to (bands, frames).
 
     Multiplicative updates (Lee & Seung, Algorithms for non-negative matrix factorization, 2000).
     """
-    found = filters @ (mel / filters.sum(dim=0)[:, None].clamp(min=1e-6))
-    target = filters @ mel
-    gram = filters @ filters.T
+    found = weights.T @ (mel / weights.sum(dim=1)[:, None].clamp(min=1e-6))
+    target = weights.T @ mel
     for _ in range(_DESCENTS):
-        found = found * target / (gram @ found).clamp(min=1e-12)
+        found = found * target / (weights.T @ (weights @ found)).clamp(min=1e-12)
     return found

@@ -12,23 +12,22 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from mtj_trainer.families.codec.spectral import mel_filters
+
 Floats = npt.NDArray[np.float32]
 
 FLOOR_DB = -80.0
 """What is quieter counts as so quiet: nobody hears it, and a logarithm would make it the largest difference of all."""
 
 
-def log_mel(
-    audio: Floats, rate: int, *, bands: int, window: int, hop: int, lowest: float = 0.0, highest: float | None = None
-) -> Floats:
-    """(bands, frames) level in bands that are equally wide on the mel scale (HTK's), at least ``FLOOR_DB``.
+def log_mel(audio: Floats, rate: int, *, bands: int, window: int, hop: int) -> Floats:
+    """(bands, frames) level in bands that are equally wide on the mel scale, at least ``FLOOR_DB``.
 
     Args:
         window, hop: samples.
-        lowest, highest: Hz; half the sample rate by default.
     """
     power = magnitudes(torch.from_numpy(np.array(audio, dtype=np.float32)), window, hop) ** 2
-    mel = mel_filters(rate, bands, window, lowest, highest).T @ power
+    mel = filters(rate, bands, window) @ power
     return np.asarray((10 * torch.log10(mel.clamp(min=10 ** (FLOOR_DB / 10)))).numpy(), dtype=np.float32)
 
 
@@ -42,9 +41,6 @@ def magnitudes(audio: Tensor, window: int, hop: int) -> Tensor:
 
 
 @lru_cache(maxsize=32)
-def mel_filters(rate: int, bands: int, window: int, lowest: float = 0.0, highest: float | None = None) -> Tensor:
-    """(window / 2 + 1, bands) triangular filters of weight 1 at their centre."""
-    from torchaudio.functional import melscale_fbanks
-
-    filters: Tensor = melscale_fbanks(window // 2 + 1, lowest, highest or rate / 2, bands, rate, mel_scale="htk")
-    return filters
+def filters(rate: int, bands: int, window: int) -> Tensor:
+    """(bands, window / 2 + 1), as ``mel_filters`` makes them, once."""
+    return mel_filters(rate, window, bands)

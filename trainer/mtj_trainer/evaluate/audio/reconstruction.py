@@ -12,7 +12,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from mtj_trainer.evaluate.audio.mel import FLOOR_DB, magnitudes, mel_filters
+from mtj_trainer.evaluate.audio.mel import FLOOR_DB, filters, magnitudes
+from mtj_trainer.families.codec.spectral import SHORTEST, Spectrograms, stft_distance
 
 Floats = npt.NDArray[np.float32]
 
@@ -28,9 +29,6 @@ MEASURES = {
 
 BEST_DB = 100.0
 """Ratios end here, and at minus as much: 16 bits hold 98 dB, and a copy would have infinitely many."""
-
-RESOLUTIONS = ((512, 50, 240), (1024, 120, 600), (2048, 240, 1200))
-"""FFT, hop and window, in samples (Yamamoto et al., Parallel WaveGAN, 2020)."""
 
 _WINDOW, _HOP = 1024, 256
 _MEL_BANDS = 80
@@ -52,13 +50,13 @@ def reconstruction_measures(original: Floats, reconstruction: Floats, rate: int)
         )
     target, heard = (torch.from_numpy(np.array(each.T, dtype=np.float32)) for each in (original, reconstruction))
     power = magnitudes(target, _WINDOW, _HOP) ** 2, magnitudes(heard, _WINDOW, _HOP) ** 2
-    filters = mel_filters(rate, _MEL_BANDS, _WINDOW).T
-    mel = _decibels(filters @ power[0]) - _decibels(filters @ power[1])
+    bands = filters(rate, _MEL_BANDS, _WINDOW)
+    mel = _decibels(bands @ power[0]) - _decibels(bands @ power[1])
     bins = _decibels(power[0]) - _decibels(power[1])
     return {
         "snr": snr(original, reconstruction),
         "si_sdr": si_sdr(original, reconstruction),
-        "stft_distance": float(multi_resolution_stft(heard, target)),
+        "stft_distance": _stft_distance(heard, target),
         "spectral_convergence": float(_convergence(power[1].sqrt(), power[0].sqrt())),
         "log_spectral_distance": float((bins**2).mean(dim=-2).sqrt().mean()),
         "mel_distance": float(mel.abs().mean()),
@@ -95,21 +93,12 @@ def si_sdr(original: Floats, reconstruction: Floats) -> float:
     return _ratio(float(scaled @ scaled), float(np.sum((heard - scaled) ** 2)))
 
 
-def multi_resolution_stft(prediction: Tensor, target: Tensor) -> Tensor:
-    """Spectral convergence and the mean difference of log magnitudes, summed, averaged over ``RESOLUTIONS``.
-
-    Args:
-        prediction, target: (..., n) samples.
-    """
-    total = torch.zeros((), dtype=target.dtype)
-    for fft, hop, window in RESOLUTIONS:
-        taper = torch.hann_window(window, dtype=target.dtype)
-        heard, wanted = (
-            torch.stft(each, fft, hop, window, taper, pad_mode="constant", return_complex=True).abs().clamp(min=1e-4)
-            for each in (prediction, target)
-        )
-        total = total + _convergence(heard, wanted) + (heard.log() - wanted.log()).abs().mean()
-    return total / len(RESOLUTIONS)
+def _stft_distance(heard: Tensor, target: Tensor) -> float:
+    """As in the codec's training."""
+    short = max(0, SHORTEST - heard.shape[-1])
+    spectrograms = Spectrograms()
+    rows = (torch.nn.functional.pad(each.reshape(-1, each.shape[-1]), (0, short)) for each in (heard, target))
+    return float(stft_distance(*(spectrograms(each) for each in rows)))
 
 
 def _convergence(heard: Tensor, wanted: Tensor) -> Tensor:

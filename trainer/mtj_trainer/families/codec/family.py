@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from mtj_api import JobError, MusicTrainingJob
 from mtj_trainer.families.codec.crops import CropBatch, Crops
 from mtj_trainer.families.codec.model import CodecSizes, CodecTraining, make_codec
-from mtj_trainer.families.codec.spectral import WINDOWS, Spectrograms, stft_distance
+from mtj_trainer.families.codec.spectral import SHORTEST, Spectrograms, stft_distance
 from mtj_trainer.families.codec.weights import load_dac, save_codec
 from mtj_trainer.families.family import Loss
 from mtj_trainer.prepare.dataset import PreparedDataset
@@ -64,11 +64,11 @@ class CodecFamily:
             )
         hop = self.config.hop_length
         self._frames = round(training.crop_seconds * rate / hop)
-        if self._frames * hop <= max(WINDOWS):
+        if self._frames * hop < SHORTEST:
             raise JobError(
-                f"crops of {training.crop_seconds:g} s are shorter than the longest window of the losses",
+                f"crops of {training.crop_seconds:g} s are shorter than the longest transform of the losses",
                 where="spec.training.cropSeconds",
-                instead=f"write {max(WINDOWS) / rate + hop / rate:.2f} or more",
+                instead=f"write {(SHORTEST + hop) / rate:.2f} or more",
             )
         self._crops = Crops(dataset, rate, self._frames * hop, training.seed)
         self._spectrograms = Spectrograms()

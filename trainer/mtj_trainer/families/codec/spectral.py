@@ -8,36 +8,51 @@ absolute difference of log mel magnitudes, as EnCodec and DAC have it.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-WINDOWS = (2048, 1024, 512, 256)
-"""Lengths of the windows in samples: at 16 kHz, 128 to 16 ms."""
+
+class Resolution(NamedTuple):
+    """Of a short-time Fourier transform with a Hann window, in samples."""
+
+    fft: int
+    hop: int
+    window: int
+
+
+RESOLUTIONS = (Resolution(2048, 240, 1200), Resolution(1024, 120, 600), Resolution(512, 50, 240))
+"""Those of Parallel WaveGAN, by which reconstructions are evaluated, too: at 16 kHz, windows of 75 to 15 ms."""
+
+SHORTEST = max(resolution.fft for resolution in RESOLUTIONS)
+"""Samples that audio must have at least."""
 
 FAINTEST = 1e-8
 """Of a squared magnitude: what is fainter counts as this, as the logarithm of silence has no end."""
+
+BINS_A_BAND = 16
+"""Samples of a transform for each of its mel bands: few enough that the narrowest band still has a bin."""
 
 _FAINTEST_BAND = 1e-5
 """Of a mel band's magnitude (Kumar et al. 2023)."""
 
 
 class Spectrograms(nn.Module):
-    """Magnitudes of short-time Fourier transforms with Hann windows that overlap by three quarters."""
+    """Magnitudes of short-time Fourier transforms."""
 
-    def __init__(self, windows: Sequence[int] = WINDOWS) -> None:
+    def __init__(self) -> None:
         super().__init__()
-        self.windows = tuple(windows)
-        for window in windows:
-            self.register_buffer(f"hann{window}", torch.hann_window(window), persistent=False)
+        for resolution in RESOLUTIONS:
+            self.register_buffer(f"hann{resolution.window}", torch.hann_window(resolution.window), persistent=False)
 
     def forward(self, audio: Tensor) -> list[Tensor]:
-        """(B, N), of more than half the longest window, to (B, window // 2 + 1, frames) for each window."""
-        return [self._magnitudes(audio, window) for window in self.windows]
+        """(B, N), of at least ``SHORTEST``, to (B, fft // 2 + 1, frames) for each of ``RESOLUTIONS``."""
+        return [self._magnitudes(audio, *resolution) for resolution in RESOLUTIONS]
 
-    def _magnitudes(self, audio: Tensor, window: int) -> Tensor:
+    def _magnitudes(self, audio: Tensor, fft: int, hop: int, window: int) -> Tensor:
         hann = self.get_buffer(f"hann{window}")
-        bins = torch.view_as_real(torch.stft(audio, window, window // 4, window, hann, return_complex=True))
+        bins = torch.view_as_real(torch.stft(audio, fft, hop, window, hann, return_complex=True))
         return bins.square().sum(dim=-1).clamp(min=FAINTEST).sqrt()
 
 
@@ -56,14 +71,14 @@ class MelDistance(nn.Module):
 
     Args:
         sample_rate: samples a second.
-        windows: of the ``Spectrograms``; a window has a sixteenth of its samples as bands.
     """
 
-    def __init__(self, sample_rate: int, windows: Sequence[int] = WINDOWS) -> None:
+    def __init__(self, sample_rate: int) -> None:
         super().__init__()
-        for window in windows:
-            self.register_buffer(f"mel{window}", mel_filters(sample_rate, window, window // 16), persistent=False)
-        self._names = [f"mel{window}" for window in windows]
+        self._names = [f"mel{resolution.fft}" for resolution in RESOLUTIONS]
+        for name, resolution in zip(self._names, RESOLUTIONS, strict=True):
+            filters = mel_filters(sample_rate, resolution.fft, resolution.fft // BINS_A_BAND)
+            self.register_buffer(name, filters, persistent=False)
 
     def forward(self, reconstruction: Sequence[Tensor], reference: Sequence[Tensor]) -> Tensor:
         """The distance of magnitudes that ``Spectrograms`` gave, a scalar."""
@@ -77,11 +92,11 @@ class MelDistance(nn.Module):
         return (self.get_buffer(name) @ magnitudes).clamp(min=_FAINTEST_BAND).log()
 
 
-def mel_filters(sample_rate: int, window: int, bands: int) -> Tensor:
-    """(bands, window // 2 + 1): triangles that are equally wide in mel (O'Shaughnessy 1987), each of height 1."""
+def mel_filters(sample_rate: int, fft: int, bands: int) -> Tensor:
+    """(bands, fft // 2 + 1): triangles that are equally wide in mel (O'Shaughnessy 1987), each of height 1."""
     highest = 2595.0 * torch.log10(torch.tensor(1.0 + sample_rate / 2 / 700.0))
     edges = 700.0 * (10.0 ** (torch.linspace(0.0, float(highest), bands + 2) / 2595.0) - 1.0)
-    hertz = torch.linspace(0.0, sample_rate / 2, window // 2 + 1)
+    hertz = torch.linspace(0.0, sample_rate / 2, fft // 2 + 1)
     rising = (hertz - edges[:-2, None]) / (edges[1:-1] - edges[:-2])[:, None]
     falling = (edges[2:, None] - hertz) / (edges[2:] - edges[1:-1])[:, None]
     return torch.minimum(rising, falling).clamp(min=0.0)

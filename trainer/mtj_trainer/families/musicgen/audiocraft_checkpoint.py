@@ -25,6 +25,7 @@ from mtj_trainer.families.musicgen.audiocraft import (
 from mtj_trainer.families.musicgen.complete import MusicGen
 from mtj_trainer.families.musicgen.configure import configure
 from mtj_trainer.families.musicgen.melody import CHROMA, ChromaSettings
+from mtj_trainer.families.quiet import quiet_transformers
 
 LANGUAGE_MODEL, COMPRESSION_MODEL = "state_dict.bin", "compression_state_dict.bin"
 
@@ -48,6 +49,7 @@ def read_audiocraft(folder: Path, name: str) -> MusicGen:
     """
     import transformers
 
+    quiet_transformers()
     package = _read(folder / LANGUAGE_MODEL, name)
     settings = _settings(package, name)
     codec = _read_codec(folder, name)

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import re
-import tempfile
 from pathlib import Path
 
 from mtj_api import JobError
 from mtj_trainer.families.musicgen.audiocraft_checkpoint import is_audiocraft, read_audiocraft
 from mtj_trainer.families.musicgen.complete import MusicGen
-from mtj_trainer.families.musicgen.weights import read_model
+from mtj_trainer.families.musicgen.weights import on_this_machine, read_model
 from mtj_trainer.storage import open_storage
 
 HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
@@ -26,14 +25,8 @@ def load_pretrained(name: str) -> MusicGen:
     """
     if HUB_NAME.fullmatch(name):
         return _read(_from_hub(name), name)
-    folder = open_storage(name)
-    local = folder.local_path()
-    if local is not None:
+    with on_this_machine(open_storage(name)) as local:
         return _read(local, name)
-    with tempfile.TemporaryDirectory(prefix="musicgen-") as copy:
-        for entry in folder.list():
-            folder.fetch(entry.key, Path(copy) / entry.key)
-        return _read(Path(copy), name)
 
 
 def _read(folder: Path, name: str) -> MusicGen:

@@ -13,6 +13,7 @@ from mtj_trainer.families.musicgen.complete import MusicGen
 from mtj_trainer.families.musicgen.configure import configure
 from mtj_trainer.families.musicgen.melody import CHROMA, ChromaSettings
 from mtj_trainer.families.musicgen.text import make_tokenizer
+from mtj_trainer.families.quiet import quiet_transformers
 
 TEXT_LAYERS = 2
 """Of the text encoder, which is as wide as the decoder: captions are short, and their words few."""
@@ -43,6 +44,7 @@ def from_scratch(
 
     from mtj_trainer.families.codec.codec import codec_of
 
+    quiet_transformers()
     sizes = codec_of(codec)
     tokenizer = make_tokenizer(captions)
     text = transformers.T5Config(

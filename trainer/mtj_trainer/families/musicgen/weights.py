@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import json
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -65,13 +67,21 @@ def load_model(folder: Storage) -> MusicGen:
     Raises:
         JobError: there is no such model, or its files do not fit together.
     """
-    local = folder.local_path()
-    if local is not None:
+    with on_this_machine(folder) as local:
         return read_model(local, folder.url)
-    with tempfile.TemporaryDirectory(prefix="musicgen-") as copy:
+
+
+@contextmanager
+def on_this_machine(folder: Storage) -> Iterator[Path]:
+    """The files below, in a folder of this machine: their own, or copies for a while."""
+    own = folder.local_path()
+    if own is not None:
+        yield own
+        return
+    with tempfile.TemporaryDirectory(prefix="musicgen-") as copies:
         for entry in folder.list():
-            folder.fetch(entry.key, Path(copy) / entry.key)
-        return read_model(Path(copy), folder.url)
+            folder.fetch(entry.key, Path(copies) / entry.key)
+        yield Path(copies)
 
 
 def read_model(folder: Path, name: str) -> MusicGen:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import tempfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,7 +18,7 @@ from mtj_api import JobError
 from mtj_api.spec import Model
 from mtj_trainer.prepare.codes.dataset import CodesInfo
 from mtj_trainer.prepare.units import stable_hash
-from mtj_trainer.storage import Storage, open_storage
+from mtj_trainer.storage import Storage, StorageUnavailable, open_storage
 
 if TYPE_CHECKING:
     from torch import nn
@@ -28,6 +27,8 @@ if TYPE_CHECKING:
 
 CODECS, NOTES = "codes/codecs", "codes/encoders"
 """Below the cache."""
+
+WEIGHTS = "model.safetensors"
 
 NOTE_VERSION = 1
 
@@ -69,38 +70,41 @@ def find_encoders(model: Model, cache: Storage) -> Encoders:
         JobError: there is no codec where the job says.
     """
     place, where = _place(model)
-    storage = open_storage(place)
-    version = stable_hash(NOTE_VERSION, storage.url, [[e.key, e.size, e.version] for e in storage.list()])
+    version = _version(place)
     note = f"{NOTES}/{version}.json"
-    try:
+    if version is not None and cache.exists(note):
         values = json.loads(cache.read(note))
-    except FileNotFoundError:
-        try:
-            found = _take_in(model, cache)
-        except JobError as error:
-            raise error.at(where) from None
+        found = Encoders(**{**values, "info": CodesInfo(**values["info"])})
+        if cache.exists(f"{CODECS}/{found.codec}/{WEIGHTS}"):
+            return found
+    try:
+        found = _take_in(model, cache)
+    except StorageUnavailable:
+        raise
+    except JobError as error:
+        raise error if error.where.startswith("spec.") else error.at(where) from None
+    if version is not None:
         cache.write(note, json.dumps(asdict(found)).encode())
-        return found
-    return Encoders(**{**values, "info": CodesInfo(**values["info"])})
+    return found
 
 
 def load_checkpoint(model: Model) -> MusicGen:
-    """The MusicGen that a job starts from."""
-    from mtj_trainer.families.musicgen.weights import load_model
+    """The MusicGen that a job starts from; without its adaptation, which no encoder has a part in."""
+    from mtj_trainer.families.musicgen.pretrained import load_pretrained
 
-    assert model.pretrained is not None
-    return load_model(open_storage(model.pretrained))
+    return load_pretrained(_place(model)[0])
 
 
 def fingerprint(module: nn.Module) -> str:
     """A hash of a model's weights and of what its configuration says of them, wherever it was saved."""
+    import torch
+
     config: dict[str, Any] = module.config.to_diff_dict()  # type: ignore[union-attr, operator]
     said = {name: value for name, value in config.items() if name not in _UNREAD}
     digest = hashlib.sha256(json.dumps(said, sort_keys=True, default=str).encode())
     for name, weights in sorted(module.state_dict().items()):
-        plain = weights.detach().cpu().contiguous()
-        digest.update(f"{name} {plain.dtype} {tuple(plain.shape)}".encode())
-        digest.update(plain.numpy().data)
+        digest.update(f"{name} {weights.dtype} {tuple(weights.shape)}".encode())
+        digest.update(weights.detach().cpu().reshape(-1).view(torch.uint8).numpy().data)  # NumPy has no bfloat16
     return digest.hexdigest()[:32]
 
 
@@ -109,8 +113,40 @@ def _place(model: Model) -> tuple[str, str]:
     if model.codec is not None:
         assert model.codec.url is not None  # a job's name has become the URL of its model
         return model.codec.url, "spec.model.codec"
-    assert model.pretrained is not None  # a rule of the spec
-    return model.pretrained, "spec.model.pretrained"
+    from mtj_trainer.adaptation import base_of, holds_adaptation
+
+    place = model.pretrained
+    assert place is not None  # a rule of the spec
+    while not _is_on_hub(place) and holds_adaptation(open_storage(place)):
+        base = base_of(open_storage(place))
+        if base is None:
+            raise JobError(
+                "this adaptation does not say which model it belongs to",
+                where="spec.model.pretrained",
+                instead="publish it again, or merge it",
+            )
+        place = base
+    return place, "spec.model.pretrained"
+
+
+def _version(place: str) -> str | None:
+    """Changes with the files at a place; ``None`` where that is not known."""
+    if _is_on_hub(place):
+        from huggingface_hub import snapshot_download
+
+        try:
+            commit = Path(snapshot_download(place, allow_patterns=["config.json"])).name
+        except Exception:  # of several kinds; whoever loads the model says what is wrong
+            return None
+        return stable_hash(NOTE_VERSION, place, commit)
+    storage = open_storage(place)
+    return stable_hash(NOTE_VERSION, storage.url, [[e.key, e.size, e.version] for e in storage.list()])
+
+
+def _is_on_hub(place: str) -> bool:
+    from mtj_trainer.families.musicgen.pretrained import HUB_NAME
+
+    return HUB_NAME.fullmatch(place) is not None
 
 
 def _take_in(model: Model, cache: Storage) -> Encoders:
@@ -120,7 +156,10 @@ def _take_in(model: Model, cache: Storage) -> Encoders:
         codec, text_encoder, channels = load_codec(open_storage(str(model.codec.url))), None, 0
     else:
         whole = load_checkpoint(model)
-        codec, channels = codec_of(whole.complete.audio_encoder), whole.channels
+        try:
+            codec, channels = codec_of(whole.complete.audio_encoder), whole.channels
+        except ValueError as error:
+            raise JobError(str(error), where="spec.model.pretrained", instead="start from another model") from None
         text_encoder = text_fingerprint(whole)
     assert isinstance(codec, DacCodec | EncodecCodec)
     name = fingerprint(codec.module)
@@ -142,8 +181,9 @@ def text_fingerprint(whole: MusicGen) -> str:
 
 
 def _save(module: Any, folder: Storage) -> None:
-    """As ``save_pretrained`` does; the weights come last."""
-    with tempfile.TemporaryDirectory(prefix="codec-") as local:
-        module.save_pretrained(local)
-        for name in ("config.json", "model.safetensors"):
-            folder.write(name, Path(local) / name)
+    """In the form of ``save_pretrained``, which would import DeepSpeed to look for a model of its own; weights last."""
+    from safetensors.torch import save as save_tensors
+
+    weights = {name: tensor.detach().contiguous() for name, tensor in module.state_dict().items()}
+    folder.write("config.json", module.config.to_json_string().encode())
+    folder.write(WEIGHTS, save_tensors(weights, {"format": "pt"}))

@@ -80,7 +80,7 @@ def make_codes(job: MusicTrainingJob, dataset_url: str, pool: WorkerPool) -> Cod
         from mtj_trainer.families.musicgen.captions import caption
 
         texts = text_chunks(map(caption, dataset.tracks.values()), encoders.text_encoder)
-    shards = [chunk.shard for chunk in audio] + [chunk.shard for chunk in texts]
+    shards = [*(chunk.shard for chunk in audio), *(chunk.shard for chunk in texts)]
     name = set_name(dataset_url, shards)
     missing = set(shards) - complete_shards(cache)
     made = _encode_audio([c for c in audio if c.shard in missing], encoders, dataset_url, cache, pool)
