@@ -25,7 +25,7 @@ STOPPED = (("ddp", "ddp"), ("ZeRO 2", "ZeRO 3"), ("ZeRO 3", "ZeRO 1"), ("ZeRO 1"
 
 
 def settings(strategy: str, engine: str) -> dict[str, Any]:
-    chosen = training(strategy).model_dump(include={"strategy", "peft", "selective"})
+    chosen = training(strategy).model_dump(exclude_unset=True)
     if engine == "ddp":
         return chosen
     return {**chosen, "engine": "deepspeed", "deepspeed": {"zero_stage": int(engine[-1])}}
