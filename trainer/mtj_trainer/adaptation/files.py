@@ -94,7 +94,7 @@ def load_adaptation(model: nn.Module, folder: Storage) -> Adaptation:
         adaptation.apply(model)
         names = {adaptation.stored_name(name): name for name in changing(model)}
         put(model, {names[stored]: tensor for stored, tensor in tensors.items()})
-    except (AttributeError, AssertionError, KeyError, RuntimeError, ValueError):
+    except (AttributeError, AssertionError, JobError, KeyError, RuntimeError, ValueError):
         raise JobError(
             "this adaptation belongs to another model", where=folder.url, instead="load it onto the one it is made for"
         ) from None

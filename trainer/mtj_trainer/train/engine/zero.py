@@ -65,14 +65,15 @@ class ZeroEngine:
         """To which DeepSpeed adds what it knows of them."""
         deepspeed = _import_deepspeed(world)
         self._linked = deepspeed.utils
-        if is_partly_frozen(model):
-            for layer in injected_layers(model).values():
-                deepspeed.utils.set_z3_leaf_module(layer, True)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about PyTorch's own interfaces
             engine, self._optimizer, _, _ = deepspeed.initialize(
                 model=model, optimizer=optimizer, config=_config(settings, world), dist_init_required=False
             )
+        if self._stage == 3 and is_partly_frozen(model):
+            for layer in injected_layers(model).values():
+                for parameter in layer.parameters():
+                    deepspeed.zero.register_external_parameter(layer, parameter)
         self._engine: Any = engine
         self.parallel: nn.Module = engine
 
