@@ -17,7 +17,7 @@ Floats = npt.NDArray[np.float64]
 def clips(generator: np.random.Generator, count: int, dimensions: int, shift: float = 0.0) -> Floats:
     """(count, 1, dimensions): normal, with variances that fall as those of real embeddings do."""
     deviation = np.arange(1, dimensions + 1) ** -0.75
-    return generator.standard_normal((count, 1, dimensions)) * deviation + shift * deviation
+    return np.asarray(generator.standard_normal((count, 1, dimensions)) * deviation + shift * deviation)
 
 
 def textbook(one: Floats, other: Floats) -> float:

@@ -69,7 +69,7 @@ def test_a_chord_on_every_beat_is_heard() -> None:
         sum(np.sin(2 * np.pi * 440 * 2 ** ((pitch - 69) / 12) * beat) for pitch in chord) * np.exp(-4 * beat)
         for chord in chords
     ]
-    found = hear(np.tile(np.concatenate(played), 6).astype(np.float32) / 4, rate)
+    found = hear(np.asarray(np.tile(np.concatenate(played), 6) / 4, dtype=np.float32), rate)
     assert key_score("Amin", found.key) == 1
     assert tempo_matches(120, found.tempo)
     assert matches(Hearing(120, "Cmaj"), found) == {"tempo": True, "key": False}
