@@ -21,7 +21,8 @@ from mtj_trainer.families.symbolic import (
     sequence_nll,
 )
 from mtj_trainer.families.symbolic.model import KeyValueCache
-from mtj_trainer.families.symbolic.sequences import Piece, collate, sliding_windows, training_start, window_count
+from mtj_trainer.families.symbolic.sequences import Piece, collate
+from mtj_trainer.families.windows import sliding_windows, training_start, window_count
 from mtj_trainer.prepare.midi import clean
 from mtj_trainer.storage import open_storage
 from mtj_trainer.tokens import Conditions, Tokenizer, make_tokenizer

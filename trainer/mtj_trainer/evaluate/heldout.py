@@ -18,7 +18,8 @@ from mtj_trainer.evaluate.pieces import PreparedPiece
 from mtj_trainer.evaluate.statistics import statistics
 from mtj_trainer.families.symbolic import SymbolicModel
 from mtj_trainer.families.symbolic.model import token_nll
-from mtj_trainer.families.symbolic.sequences import Piece, collate, sliding_windows
+from mtj_trainer.families.symbolic.sequences import Piece, collate
+from mtj_trainer.families.windows import sliding_windows
 from mtj_trainer.tokens import Tokenizer
 
 WINDOWS = 8

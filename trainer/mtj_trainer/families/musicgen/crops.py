@@ -12,7 +12,7 @@ from mtj_trainer.families.musicgen.captions import caption
 from mtj_trainer.families.musicgen.complete import MusicGen
 from mtj_trainer.families.musicgen.melodies import Melodies
 from mtj_trainer.families.musicgen.texts import Texts
-from mtj_trainer.families.symbolic.sequences import sliding_windows
+from mtj_trainer.families.windows import sliding_windows
 from mtj_trainer.prepare.split import Side
 
 if TYPE_CHECKING:

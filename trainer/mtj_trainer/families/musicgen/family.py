@@ -20,7 +20,7 @@ from mtj_trainer.families.musicgen.complete import MusicGen
 from mtj_trainer.families.musicgen.configure import set_dropout
 from mtj_trainer.families.musicgen.crops import Crops
 from mtj_trainer.families.musicgen.weights import save_model
-from mtj_trainer.families.symbolic.sequences import training_start, window_count
+from mtj_trainer.families.windows import training_start, window_count
 from mtj_trainer.storage import Storage, open_storage
 
 if TYPE_CHECKING:

@@ -14,8 +14,9 @@ from mtj_api import JobError, MusicTrainingJob
 from mtj_trainer.families.family import Loss
 from mtj_trainer.families.symbolic.likelihood import evaluation_batches
 from mtj_trainer.families.symbolic.model import SymbolicConfig, SymbolicModel, token_nll
-from mtj_trainer.families.symbolic.sequences import Batch, Piece, Row, collate, training_start, window_count
+from mtj_trainer.families.symbolic.sequences import Batch, Piece, Row, collate
 from mtj_trainer.families.symbolic.weights import load_model, save_model
+from mtj_trainer.families.windows import training_start, window_count
 from mtj_trainer.prepare.dataset import PreparedDataset, Sample, Track
 from mtj_trainer.storage import Storage, open_storage
 from mtj_trainer.tokens import Conditions, Tokenizer, make_tokenizer

@@ -9,7 +9,8 @@ import numpy.typing as npt
 import torch
 
 from mtj_trainer.families.symbolic.model import IGNORED, SymbolicModel, token_nll
-from mtj_trainer.families.symbolic.sequences import Batch, Piece, collate, sliding_windows
+from mtj_trainer.families.symbolic.sequences import Batch, Piece, collate
+from mtj_trainer.families.windows import sliding_windows
 from mtj_trainer.tokens import Conditions, Tokenizer
 
 
