@@ -70,7 +70,7 @@ def advise(resolution: Resolution, survey: Survey | None = None, machine: Machin
 
 def _amount_of_music(resolution: Resolution, survey: Survey | None, _machine: Machine | None) -> Iterator[str]:
     spec = resolution.job.spec
-    if survey is None:
+    if survey is None or spec.dataset.prepared is not None:
         return
     if survey.files == 0:
         yield "dataset.source holds no music: audio is wav, flac, ogg or mp3, and MIDI is mid or midi"

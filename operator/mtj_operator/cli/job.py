@@ -14,6 +14,9 @@ from mtj_operator.plan import absolute
 from mtj_operator.plan.places import is_on_hub, local_path, volume_of
 from mtj_operator.plan.sources import references
 
+WEIGHTS = ("*.safetensors", "state_dict.bin")
+"""Of a job, transformers or peft; and of audiocraft."""
+
 
 def read_job(file: str, settings: Sequence[str], *, to_run: bool = False) -> Resolution:
     """The job in a file (``-`` is standard input), with the user's settings, and with absolute places.
@@ -36,8 +39,12 @@ def read_job(file: str, settings: Sequence[str], *, to_run: bool = False) -> Res
         spec, volumes = job.spec, [] if to_run else job.spec.scheduling.pod_template.volumes
         if path := _here(spec.dataset.source, volumes):
             _check_source(path, resolution.job.spec.dataset.source or "", source)
+        if path := _here(spec.dataset.prepared, volumes):
+            _check_prepared(path)
         if spec.model is not None and not is_on_hub(job) and (path := _here(spec.model.pretrained, volumes)):
-            _check_pretrained(path)
+            _check_model(path, "spec.model.pretrained")
+        if spec.model is not None and spec.model.codec and (path := _here(spec.model.codec.url, volumes)):
+            _check_model(path, "spec.model.codec.url")
         if path := _here(spec.output, volumes):
             _check_output(path)
     except JobError as error:
@@ -69,14 +76,26 @@ def _check_source(path: str, written: str, file: str) -> None:
     raise JobError(f"there is no folder {path}", where=where, instead="name a folder with audio or MIDI files")
 
 
-def _check_pretrained(path: str) -> None:
-    if (Path(path) / "model.safetensors").is_file():
+def _check_model(path: str, where: str) -> None:
+    if _holds_model(Path(path)):
         return
     inside = Path(path) / "model"
-    instead = (
-        f"write {inside}" if (inside / "model.safetensors").is_file() else "name the 'model' folder of a finished job"
-    )
-    raise JobError(f"there is no model in {path}", where="spec.model.pretrained", instead=instead)
+    instead = f"write {inside}" if _holds_model(inside) else "name the 'model' folder of a finished job"
+    raise JobError(f"there is no model in {path}", where=where, instead=instead)
+
+
+def _holds_model(folder: Path) -> bool:
+    """Whether a folder has weights, in one file or several, of a whole model or of what adapts one."""
+    return any(any(folder.glob(pattern)) for pattern in WEIGHTS)
+
+
+def _check_prepared(path: str) -> None:
+    if not (Path(path) / "stages/prepare.json").is_file():
+        raise JobError(
+            f"the job of {path} has not prepared its data",
+            where="spec.dataset.prepared",
+            instead="name the output of a job that has",
+        )
 
 
 def _check_output(path: str) -> None:

@@ -28,7 +28,7 @@ def merge(model: nn.Module) -> None:
         layer.merge(safe_merge=True)
         path, _, last = name.rpartition(".")
         setattr(model.get_submodule(path), last, layer.get_base_layer())
-    if injected:
+    if hasattr(model, "peft_config"):
         del model.peft_config
     for parameter in model.parameters():
         parameter.requires_grad_()

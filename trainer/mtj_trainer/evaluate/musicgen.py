@@ -7,8 +7,9 @@ ceiling is those clips through the model's codec: nearer to them no model of its
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -85,19 +86,21 @@ def evaluate_musicgen(
             where="spec.dataset.split.test",
             instead="raise it, or add music: the model is judged by music that it has not heard",
         )
-    contestants = {"": load_published(find_published(weights.url)), **_baseline(job, weights)}
+    contestants = _contestants(job, weights)
     rounds = len(contestants) * (len(clips) + min(REPEATED, len(clips)) + len(settings.prompts))
     progress = Progress("evaluate", rounds)
-    played = {prefix: _play(model, clips, settings, progress, prefix) for prefix, model in contestants.items()}
-    codec = codec_of_model(contestants[""])
-    ceiling = [through(codec, clip.audio) for clip in clips]
-    figures: dict[str, float] = {
-        "heldout.clips": len(clips),
-        "model.parameters": sum(p.numel() for p in contestants[""].complete.parameters()),
-        "generate.realtime_factor": played[""].seconds_of_sound_a_second,
-    }
-    for prefix, model in contestants.items():
+    played: dict[str, Played] = {}
+    ceiling: list[Floats] = []
+    figures: dict[str, float] = {"heldout.clips": len(clips)}
+    for prefix, load in contestants.items():  # one at a time: each may take most of the memory
+        model = load()
+        played[prefix] = _play(model, clips, settings, progress, prefix)
         figures[f"{prefix or 'heldout.'}nll"] = heldout_nll(job, codes, model)
+        if not prefix:
+            ceiling = [through(codec_of_model(model), clip.audio) for clip in clips]
+            figures["model.parameters"] = sum(p.numel() for p in model.complete.parameters())
+            figures["generate.realtime_factor"] = played[prefix].seconds_of_sound_a_second
+        del model
     for embedder in embedders:
         figures |= _distances(embedder, clips, played, ceiling, codes, settings, rate)
     figures |= _agreement(clips, played, rate)
@@ -120,18 +123,24 @@ def heldout_nll(job: MusicTrainingJob, codes: CodesDataset, model: MusicGen) -> 
     return nats / max(1, counted)
 
 
-def _baseline(job: MusicTrainingJob, weights: Storage) -> dict[str, MusicGen]:
-    """The model before this job trained it: the one that it started from, or one with fresh weights."""
+def _contestants(job: MusicTrainingJob, weights: Storage) -> dict[str, Callable[[], MusicGen]]:
+    """The model, and what it was before this job trained it: what it started from, or fresh weights."""
     assert job.spec.model is not None
+    own = partial(load_published, find_published(weights.url))
     if job.spec.model.pretrained is not None:
-        return {"baseline.pretrained.": load_published(job.spec.model.pretrained)}
-    model = load_published(find_published(weights.url))
+        return {"": own, "baseline.pretrained.": partial(load_published, job.spec.model.pretrained)}
+    return {"": own, "baseline.untrained.": partial(_untrained, own, job.spec.evaluation.seed + 1)}
+
+
+def _untrained(load: Callable[[], MusicGen], seed: int) -> MusicGen:
+    """The same architecture with fresh weights, on the same codec; the global random state is left as it was."""
+    model = load()
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(job.spec.evaluation.seed + 1)
+        torch.manual_seed(seed)
         fresh = type(model.complete)(model.complete.config)
     fresh.audio_encoder.load_state_dict(model.complete.audio_encoder.state_dict())
     fresh.generation_config = model.complete.generation_config
-    return {"baseline.untrained.": MusicGen(fresh.eval(), model.tokenizer, model.context, model.learns_text)}
+    return replace(model, complete=fresh.eval())
 
 
 def _play(model: MusicGen, clips: Sequence[Clip], settings: Evaluation, progress: Progress, prefix: str) -> Played:

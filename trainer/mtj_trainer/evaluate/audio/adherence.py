@@ -10,13 +10,15 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
+from mtj_trainer.evaluate.audio.embedders import Embedded
+
 Floats = npt.NDArray[np.float64]
 
 PERMUTATIONS = 999
 
 
 def text_effect(
-    embeddings: Sequence[npt.ArrayLike], texts: Sequence[str], *, permutations: int = PERMUTATIONS, seed: int = 0
+    embeddings: Embedded, texts: Sequence[str], *, permutations: int = PERMUTATIONS, seed: int = 0
 ) -> dict[str, float]:
     """How much a sample depends on its text.
 
@@ -46,7 +48,7 @@ def text_effect(
     return {"text.separation": found, "text.p": at_least / (permutations + 1)}
 
 
-def own_reference_nearest(embeddings: Sequence[npt.ArrayLike], references: Sequence[npt.ArrayLike]) -> float:
+def own_reference_nearest(embeddings: Embedded, references: Embedded) -> float:
     """How often a sample is nearer to its own text's music than to another text's, in 0 to 1; 0.5 is by chance.
 
     Args:
@@ -67,7 +69,7 @@ def own_reference_nearest(embeddings: Sequence[npt.ArrayLike], references: Seque
     return float(nearer[others].mean())
 
 
-def clap_score(audio: Sequence[npt.ArrayLike], texts: npt.ArrayLike) -> dict[str, float]:
+def clap_score(audio: Embedded, texts: npt.ArrayLike) -> dict[str, float]:
     """How well samples fit their texts in CLAP's space.
 
     Args:
@@ -87,7 +89,7 @@ def clap_score(audio: Sequence[npt.ArrayLike], texts: npt.ArrayLike) -> dict[str
     return figures
 
 
-def _means(embeddings: Sequence[npt.ArrayLike]) -> Floats:
+def _means(embeddings: Embedded) -> Floats:
     return np.stack([np.atleast_2d(np.asarray(each, np.float64)).mean(axis=0) for each in embeddings])
 
 

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 Floats = npt.NDArray[np.float32]
 
+Embedded = Sequence[npt.ArrayLike] | npt.NDArray[Any]
+"""The (frames, D) points of each clip; as many frames as the clip is long."""
+
 WEIGHTS = {"clap": "laion/larger_clap_music", "encodec": "facebook/encodec_32khz"}
 """The weights that an embedder takes by default, which are those of published figures."""
 

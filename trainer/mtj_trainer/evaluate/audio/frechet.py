@@ -9,11 +9,12 @@ Invariant: a distance is finite, symmetric and at least 0, and 0 between a set a
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+
+from mtj_trainer.evaluate.audio.embedders import Embedded
 
 Floats = npt.NDArray[np.float64]
 
@@ -50,8 +51,8 @@ def frechet_distance(one: npt.ArrayLike, other: npt.ArrayLike) -> float:
 
 
 def estimate_frechet(
-    clips: Sequence[npt.ArrayLike],
-    reference: Sequence[npt.ArrayLike],
+    clips: Embedded,
+    reference: Embedded,
     *,
     paired: bool = False,
     resamples: int = RESAMPLES,
@@ -95,7 +96,7 @@ def estimate_frechet(
 class _Clips:
     """The rows of all clips, and which clip each belongs to."""
 
-    def __init__(self, clips: Sequence[npt.ArrayLike]) -> None:
+    def __init__(self, clips: Embedded) -> None:
         parts = [np.atleast_2d(np.asarray(clip, dtype=np.float64)) for clip in clips]
         self.count = len(parts)
         self.rows = np.concatenate(parts) if parts else np.empty((0, 0))

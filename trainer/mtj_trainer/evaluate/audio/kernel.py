@@ -8,10 +8,10 @@ Invariant: the expected distance between two sets of the same music is 0, so tha
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 import numpy.typing as npt
+
+from mtj_trainer.evaluate.audio.embedders import Embedded
 
 Floats = npt.NDArray[np.float64]
 
@@ -23,8 +23,8 @@ MOST_FOR_MEDIAN = 2_000
 
 
 def kernel_distance(
-    clips: Sequence[npt.ArrayLike],
-    reference: Sequence[npt.ArrayLike],
+    clips: Embedded,
+    reference: Embedded,
     *,
     paired: bool = False,
     bandwidth: float | None = None,
@@ -65,7 +65,7 @@ def median_distance(rows: npt.ArrayLike) -> float:
     return median if median > 0 else 1.0
 
 
-def _rows(clips: Sequence[npt.ArrayLike]) -> tuple[Floats, npt.NDArray[np.int64]]:
+def _rows(clips: Embedded) -> tuple[Floats, npt.NDArray[np.int64]]:
     parts = [np.atleast_2d(np.asarray(clip, dtype=np.float64)) for clip in clips]
     return np.concatenate(parts), np.repeat(np.arange(len(parts)), [len(part) for part in parts])
 

@@ -86,7 +86,7 @@ def load_codec(folder: Storage) -> Codec:
             for name in (CONFIG, WEIGHTS):
                 folder.fetch(name, Path(local) / name)
             module, found = classes[kind].from_pretrained(
-                local, use_safetensors=True, local_files_only=True, output_loading_info=True
+                local, use_safetensors=True, local_files_only=True, output_loading_info=True, dtype="float32"
             )
         except FileNotFoundError:
             raise JobError(f"{WEIGHTS} is not here", where=folder.url, instead="publish the codec again") from None
