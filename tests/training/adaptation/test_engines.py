@@ -20,8 +20,8 @@ from support.tiny_musicgen import Conditioned, tiny_musicgen
 
 pytestmark = pytest.mark.slow
 
-ENGINES = ("ddp", "ZeRO 0", "ZeRO 2", "ZeRO 3")
-STOPPED = (("ddp", "ddp"), ("ZeRO 2", "ZeRO 3"), ("ZeRO 3", "ZeRO 1"), ("ZeRO 1", "ddp"))
+ENGINES = ("ddp", "ZeRO 2", "ZeRO 3")
+STOPPED = (("ddp", "ZeRO 0"), ("ZeRO 2", "ZeRO 3"), ("ZeRO 3", "ZeRO 1"), ("ZeRO 1", "ddp"))
 
 
 def settings(strategy: str, engine: str) -> dict[str, Any]:
