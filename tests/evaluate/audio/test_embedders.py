@@ -70,7 +70,13 @@ def clap(tmp_path_factory: pytest.TempPathFactory) -> Path:
         torch.manual_seed(0)
         ClapModel(config).save_pretrained(folder)
     extractor = ClapFeatureExtractor(
-        feature_size=16, sampling_rate=RATE, max_length_s=1, hop_length=400, fft_window_size=512, frequency_max=8_000
+        feature_size=16,
+        sampling_rate=RATE,
+        max_length_s=1,
+        hop_length=400,
+        fft_window_size=512,
+        frequency_max=8_000,
+        truncation="rand_trunc",
     )
     extractor.save_pretrained(folder)
     words = Tokenizer(models.WordLevel({"<pad>": 1, "<unk>": 3, "calm": 4, "fast": 5}, unk_token="<unk>"))
