@@ -24,6 +24,9 @@ ENGINES = ("ddp", "ZeRO 2", "ZeRO 3")
 STOPPED = (("ddp", "ZeRO 0"), ("ZeRO 2", "ZeRO 3"), ("ZeRO 3", "ZeRO 1"), ("ZeRO 1", "ddp"))
 
 
+TESTS = Path(__file__).parents[2]
+
+
 def settings(strategy: str, engine: str) -> dict[str, Any]:
     chosen = training(strategy).model_dump(exclude_unset=True)
     if engine == "ddp":
@@ -47,7 +50,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     done = subprocess.run(
         [*launch, adapted_together.__file__, str(folder), json.dumps(runs)],
-        env=os.environ | {"OMP_NUM_THREADS": "1", "TRANSFORMERS_VERBOSITY": "error"},
+        env=os.environ | {"PYTHONPATH": str(TESTS), "OMP_NUM_THREADS": "1", "TRANSFORMERS_VERBOSITY": "error"},
         capture_output=True,
         text=True,
     )
