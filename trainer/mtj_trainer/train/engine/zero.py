@@ -133,7 +133,7 @@ class ZeroEngine:
                 value = self._linked.safe_get_full_optimizer_state(self._parameters[name], key)
                 if self._world.is_first:
                     moments[key] = value.detach().cpu()
-            found[index] = {"step": torch.as_tensor(steps, dtype=torch.float32), **moments}
+            found[index] = {"step": torch.tensor(float(steps)), **moments}
         return {"optimizer": {**self._form, "state": found}, "scaler": {}}
 
     def restore(self, weights: Weights, state: OptimizerState) -> None:
