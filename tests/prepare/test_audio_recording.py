@@ -7,6 +7,7 @@ import subprocess
 import sys
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyloudnorm
@@ -18,8 +19,9 @@ from mtj_trainer.prepare.audio import Recording, prepare_recording
 from mtj_trainer.prepare.quarantine import Unusable
 from support import orchestra, sounds
 
-PLAIN = AudioPreparation()
-DESCRIBED = AudioPreparation(features=["tempo", "key", "loudness", "mel"])
+STEREO: dict[str, Any] = {"sample_rate": 44_100, "channels": 2}
+PLAIN = AudioPreparation(**STEREO)
+DESCRIBED = AudioPreparation(**STEREO, features=["tempo", "key", "loudness", "mel"])
 
 
 @pytest.fixture(scope="session")
@@ -101,7 +103,7 @@ def test_the_key_and_tempo_found_are_those_written(
 ) -> None:
     score = orchestra.cadences(8, tempo, tonic, minor, program)
     score.dump_midi(scratch / "cadences.mid")
-    settings = AudioPreparation(features=["tempo", "key"])
+    settings = AudioPreparation(**STEREO, features=["tempo", "key"])
     found = prepare_recording(orchestra.render(scratch / "cadences.mid", scratch / "cadences.wav"), "a.wav", settings)
     assert found.key == key
     assert found.tempo is not None
@@ -139,7 +141,7 @@ def test_every_way_of_cutting_covers_the_recording(chorale: bytes, boundaries: s
     segmentation = Segmentation.model_validate(
         {"minSeconds": 5.0, "maxSeconds": 9.0, "overlapSeconds": 0.5, "boundaries": boundaries}
     )
-    found = prepare_recording(chorale, "chorale.wav", AudioPreparation(segment=segmentation)).segments
+    found = prepare_recording(chorale, "chorale.wav", AudioPreparation(**STEREO, segment=segmentation)).segments
     assert all(5.0 <= segment.seconds <= 9.0 for segment in found)
     assert all(b.start_seconds < a.start_seconds + a.seconds for a, b in pairwise(found))
 
@@ -188,7 +190,7 @@ def test_what_cannot_be_trained_on_is_refused_with_its_reason(samples: sounds.Sa
 
 def test_without_trimming_silence_stays_and_counts() -> None:
     samples = np.concatenate([sounds.sine(5.0), sounds.silence(20.0)])
-    found = prepare_recording(sounds.encoded(samples), "a.wav", AudioPreparation(trim_silence=False))
+    found = prepare_recording(sounds.encoded(samples), "a.wav", AudioPreparation(**STEREO, trim_silence=False))
     assert found.segments[0].start_seconds == 0.0
     assert found.segments[-1].start_seconds + found.segments[-1].seconds == pytest.approx(25.0)
 
@@ -207,7 +209,8 @@ import sys
 from mtj_api.spec import AudioPreparation
 from mtj_trainer.prepare.audio import prepare_recording
 from support import sounds
-prepare_recording(sounds.encoded(sounds.phrases([9.0] * 6, gap=0.6)), "a.wav", AudioPreparation())
+settings = AudioPreparation(sample_rate=44_100, channels=2)
+prepare_recording(sounds.encoded(sounds.phrases([9.0] * 6, gap=0.6)), "a.wav", settings)
 print(sorted({"librosa", "numba", "torch"} & set(sys.modules)))
 """
     path = [str(Path(__file__).parents[1]), *sys.path]

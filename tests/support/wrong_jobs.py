@@ -70,8 +70,8 @@ def _scheduled(**scheduling: Any) -> dict[str, Any]:
 REFUSED_AT_APPLY: tuple[WrongJob, ...] = tuple(
     _wrong(name, "apply", spec, sentence)
     for name, spec, sentence in (
-        ("no music", {"dataset": {}}, "give either source, a folder or prefix of audio and MIDI, or importer"),
-        ("two kinds of music", {"dataset": {"source": "s3://a/b", **CHORALES}}, "give either source"),
+        ("no music", {"dataset": {}}, "give one of source, a folder or prefix of audio and MIDI, importer"),
+        ("two kinds of music", {"dataset": {"source": "s3://a/b", **CHORALES}}, "give one of source"),
         ("no output", {"output": None}, "spec.output: Required value"),
         (
             "an unknown storage",

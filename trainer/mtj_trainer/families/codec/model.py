@@ -83,7 +83,8 @@ def make_codec(sizes: CodecSizes) -> DacModel:
     for module in codec.modules():
         if isinstance(module, nn.Conv1d):
             module.reset_parameters()
-            nn.init.zeros_(module.bias)
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
     for one in codec.quantizer.quantizers:
         nn.init.orthogonal_(one.in_proj.weight)
         with torch.no_grad():
