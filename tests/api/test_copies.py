@@ -5,13 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from pydantic import BaseModel
 
 from mtj_api import MusicTrainingJob
 from support.arbitrary_jobs import jobs
 
 
+patient = settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)
+"""A whole job takes long to draw on a machine that has much else to do."""
+
+
+@patient
 @given(jobs())
 def test_a_copy_is_equal_and_its_own(job: MusicTrainingJob) -> None:
     copy = job.model_copy(deep=True)
@@ -19,6 +24,7 @@ def test_a_copy_is_equal_and_its_own(job: MusicTrainingJob) -> None:
     assert not {id(part) for part in mutable_parts(copy)} & {id(part) for part in mutable_parts(job)}
 
 
+@patient
 @given(jobs())
 def test_a_copy_knows_which_fields_were_given(job: MusicTrainingJob) -> None:
     copy = job.model_copy(deep=True)
