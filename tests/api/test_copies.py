@@ -11,7 +11,6 @@ from pydantic import BaseModel
 from mtj_api import MusicTrainingJob
 from support.arbitrary_jobs import jobs
 
-
 patient = settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)
 """A whole job takes long to draw on a machine that has much else to do."""
 
