@@ -21,7 +21,7 @@ EVERY_LOSS = {
     "mel": 1.0,
     "adversarial": 1.0,
     "feature_matching": 1.0,
-    "commitment": 0.25,
+    "commitment": 0.02,
 }
 
 

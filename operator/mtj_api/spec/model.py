@@ -59,7 +59,7 @@ class CodecArchitecture(SpecModel):
 
     encoder_width: int = Field(default=16, ge=4, le=512)
     """Channels after the encoder's first layer; each stride doubles them."""
-    strides: Annotated[list[Stride], Field(min_length=1, max_length=8)] = Field(default_factory=lambda: [2, 4, 5, 8])
+    strides: Annotated[list[Stride], Field(min_length=1, max_length=8)] = Field(default_factory=lambda: [4, 4, 4, 5])
     """By how much each of the encoder's blocks shortens the signal; their product is a frame's samples."""
     decoder_width: int = Field(default=192, ge=16, le=8192)
     """Channels of the decoder's first layer; each stride halves them."""

@@ -107,7 +107,7 @@ class Losses(SpecModel):
     """What a discriminator trained alongside objects to; 0 is without one. It pays off in long runs."""
     feature_matching: float = Field(default=0.0, ge=0.0, le=1000.0)
     """Difference of what the discriminator's layers see."""
-    commitment: float = Field(default=0.25, ge=0.0, le=1000.0)
+    commitment: float = Field(default=0.02, ge=0.0, le=1000.0)
     """How closely the encoder keeps to the codebooks."""
 
 
@@ -193,7 +193,7 @@ class Training(SpecModel):
     processes_per_node: int = Field(default=1, ge=1, le=64)
     """Training processes on a machine: one a GPU, or a few on CPU."""
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
-    """``auto`` takes bf16 where the machine is faster with it, else fp32; fp16 needs a GPU."""
+    """``auto`` takes bf16 where the machine is faster with it, else fp32, and fp32 for a codec; fp16 needs a GPU."""
     activation_checkpointing: bool = False
     """Recompute activations in the backward pass: slower, and far less memory."""
     steps: int = Field(default=2000, ge=1, le=100_000_000)

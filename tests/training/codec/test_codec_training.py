@@ -35,7 +35,7 @@ spec:
   dataset: {{source: ./music, audio: {{sampleRate: 8000, channels: 1}}}}
   model: {model}
   training:
-    steps: 20
+    steps: 40
     cropSeconds: 0.5
     batch: {{size: 2}}
     precision: fp32

@@ -46,11 +46,15 @@ class Family(Protocol[BatchT]):
 
     Attributes:
         unit: what the validation loss is in, such as "nats a token".
+        needs_fp32: mixed precision costs it quality, so ``precision: auto`` is fp32.
         examples: training examples an epoch.
     """
 
     @property
     def unit(self) -> str: ...
+
+    @property
+    def needs_fp32(self) -> bool: ...
 
     @property
     def examples(self) -> int: ...

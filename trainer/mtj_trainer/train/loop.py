@@ -80,7 +80,7 @@ class Trainer(Generic[BatchT]):
                 where="spec.training.batch.size",
                 instead=f"write a multiple of {settings.batch.accumulation * world.size}",
             )
-        precision = world.agreed(choose_precision(settings.precision, world.device))
+        precision = world.agreed(choose_precision(settings.precision, world.device, exact=family.needs_fp32))
         self.state = RunState(seed=settings.seed, precision=precision)
         restored = checkpoints.load_latest()
         if restored is not None:

@@ -18,8 +18,8 @@ _CLEARLY_FASTER = 1.2
 """bf16 also costs conversions around each product, so a tie is a loss."""
 
 
-def choose_precision(wanted: str, device: torch.device) -> str:
-    """``fp32``, ``bf16`` or ``fp16`` for a setting that may also be ``auto``.
+def choose_precision(wanted: str, device: torch.device, *, exact: bool = False) -> str:
+    """``fp32``, ``bf16`` or ``fp16`` for a setting that may also be ``auto``, which is fp32 where ``exact``.
 
     Raises:
         JobError: fp16 without a GPU.
@@ -28,6 +28,8 @@ def choose_precision(wanted: str, device: torch.device) -> str:
         raise JobError("fp16 needs a GPU", where="spec.training.precision", instead="write auto, bf16 or fp32")
     if wanted != "auto":
         return wanted
+    if exact:
+        return "fp32"
     if device.type == "cuda":
         return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
     return "bf16" if _seconds(torch.float32) > _CLEARLY_FASTER * _seconds(torch.bfloat16) else "fp32"

@@ -73,8 +73,9 @@ def make_codec(sizes: CodecSizes) -> DacModel:
 
     DAC itself begins with weights of one small size (standard deviation 0.02) whatever a layer's inputs are, and with
     projections to and from the codebooks that have nothing to do with each other. Here convolutions keep the size of
-    what goes through (He et al. 2015, arXiv 1502.01852), and each codebook takes an orthogonal part of the latent away
-    and gives it back, so that from the first step on a residual is what the codebooks before have left.
+    what goes through (He et al. 2015, arXiv 1502.01852) and add nothing to it: a random bias is the same in every
+    frame, and the codebooks would begin with describing that. Each codebook takes an orthogonal part of the latent
+    away and gives it back, so that from the first step on a residual is what the codebooks before have left.
     """
     from transformers import DacModel
 
@@ -82,6 +83,8 @@ def make_codec(sizes: CodecSizes) -> DacModel:
     for module in codec.modules():
         if isinstance(module, nn.Conv1d):
             module.reset_parameters()
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
     for one in codec.quantizer.quantizers:
         nn.init.orthogonal_(one.in_proj.weight)
         with torch.no_grad():

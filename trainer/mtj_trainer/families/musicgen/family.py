@@ -42,6 +42,7 @@ class MusicGenFamily:
     """
 
     unit = "nats a code"
+    needs_fp32 = False
 
     def __init__(self, job: MusicTrainingJob, codes: CodesDataset) -> None:
         assert job.spec.model is not None

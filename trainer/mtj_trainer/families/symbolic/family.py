@@ -34,6 +34,7 @@ class SymbolicFamily:
     """
 
     unit = "nats a token"
+    needs_fp32 = False
 
     def __init__(self, job: MusicTrainingJob, dataset: PreparedDataset) -> None:
         spec, training = job.spec.model, job.spec.training
