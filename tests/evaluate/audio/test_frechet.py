@@ -98,6 +98,14 @@ def test_frames_of_a_clip_are_no_independent_witnesses() -> None:
     assert wide.high - wide.low > 2 * (narrow.high - narrow.low)
 
 
+def test_bands_that_are_always_silent_change_nothing() -> None:
+    generator = np.random.default_rng(5)
+    one, other = generator.standard_normal((60, 6)), 2 * generator.standard_normal((60, 6))
+    silent = np.full((60, 2), -80.0)
+    wider = frechet_distance(np.hstack([one, silent]), np.hstack([other, silent]))
+    assert wider == pytest.approx(frechet_distance(one, other))
+
+
 def test_the_same_seed_gives_the_same_interval() -> None:
     generator = np.random.default_rng(2)
     one, other = clips(generator, 10, 4), clips(generator, 12, 4)

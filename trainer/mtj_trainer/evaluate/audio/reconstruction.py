@@ -76,11 +76,8 @@ def mean_measures(measured: Sequence[dict[str, float]]) -> dict[str, float]:
 
 def snr(original: Floats, reconstruction: Floats) -> float:
     """Signal-to-noise ratio in dB, the noise being the difference."""
-    signal, noise = (
-        np.sum(original.astype(np.float64) ** 2),
-        np.sum((original.astype(np.float64) - reconstruction) ** 2),
-    )
-    return _ratio(float(signal), float(noise))
+    target = original.astype(np.float64)
+    return _ratio(float(np.sum(target**2)), float(np.sum((target - reconstruction) ** 2)))
 
 
 def si_sdr(original: Floats, reconstruction: Floats) -> float:
