@@ -7,9 +7,7 @@ while training over what it held before. Prints one JSON object.
 
 from __future__ import annotations
 
-import gc
 import json
-import resource
 import statistics
 import subprocess
 import sys
@@ -46,8 +44,9 @@ from support.musicgen_codes import MemoryCodes
 
 ROWS, FRAMES, RANK = 4, 250, 8
 SIZES = Architecture(layers=6, width=512, heads=8, context=FRAMES)
-"""25 million weights in the decoder."""
+"""25 million weights in the decoder's blocks."""
 STEPS, ROUNDS, MEASURED_STEPS = 6, 5, 3
+LENGTHS = [FRAMES] * 66
 NEVER = 10**9
 CPU = torch.device("cpu")
 
@@ -80,11 +79,9 @@ class _WithoutValidation(MusicGenFamily):
         return iter(())
 
 
-def pretrained(folder: str) -> MemoryCodes:
-    """Write a model to go on from, and return codes for it."""
-    codes = MemoryCodes([FRAMES] * 66)
+def write_pretrained(folder: str) -> None:
+    """A model to go on from."""
     save_model(open_storage(folder), from_scratch(SIZES, encodec(), ["a calm chorale in G major"]))
-    return codes
 
 
 def job(folder: str, strategy: str, steps: int) -> MusicTrainingJob:
@@ -109,6 +106,7 @@ def ours(folder: str, codes: Any, strategy: str) -> Round:
                 Intervals(10, NEVER, NEVER),
                 lambda: False,
             )
+            forget_most_held()
             began = time.perf_counter()
             trainer.run()
             return time.perf_counter() - began
@@ -126,6 +124,7 @@ def bare(folder: str, codes: Any) -> Round:
     optimizer = torch.optim.AdamW(trained, lr=5e-4, fused=True)
 
     def run(steps: int) -> float:
+        forget_most_held()
         began = time.perf_counter()
         for step in range(steps):
             batch = batches[step % len(batches)]
@@ -145,33 +144,43 @@ def contenders(folder: str, codes: Any) -> dict[str, Callable[[], Round]]:
     }
 
 
-def held(name: str) -> float:
-    """MiB that training adds, at its peak, to what this process holds before it has a model."""
-    with tempfile.TemporaryDirectory() as folder:
-        codes = pretrained(folder)
-        gc.collect()
-        before = psutil.Process().memory_info().rss
-        contenders(folder, codes)[name]()(MEASURED_STEPS)
-    return (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 - before) / 2**20
+def held(name: str, folder: str) -> float:
+    """MiB that training holds at its peak, beyond what this process holds before it has a model."""
+    codes = MemoryCodes(LENGTHS)
+    before = psutil.Process().memory_info().rss / 2**20
+    contenders(folder, codes)[name]()(MEASURED_STEPS)
+    return most_held() - before
 
 
-def measured_memory(name: str) -> float:
-    command = [sys.executable, __file__, name]
+def forget_most_held() -> None:
+    """Loading a model may hold more than training it; see proc_pid_clear_refs(5)."""
+    Path("/proc/self/clear_refs").write_text("5")
+
+
+def most_held() -> float:
+    """MiB, since ``forget_most_held``."""
+    status = Path("/proc/self/status").read_text()
+    return int(status.partition("VmHWM:")[2].split()[0]) / 2**10
+
+
+def measured_memory(name: str, folder: str) -> float:
+    command = [sys.executable, __file__, name, folder]
     return float(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout.splitlines()[-1])
 
 
 def main() -> None:
     transformers.logging.set_verbosity_error()
     with tempfile.TemporaryDirectory() as folder:
-        runs = {name: make() for name, make in contenders(folder, pretrained(folder)).items()}
+        write_pretrained(folder)
+        runs = {name: make() for name, make in contenders(folder, MemoryCodes(LENGTHS)).items()}
         for run in runs.values():
             run(1)
         seconds: dict[str, list[float]] = {name: [] for name in runs}
         for _ in range(ROUNDS):
             for name, run in runs.items():
                 seconds[name].append(run(STEPS) / STEPS)
+        peak = {name: measured_memory(name, folder) for name in runs}
     step = {name: statistics.median(times) for name, times in seconds.items()}
-    peak = {name: measured_memory(name) for name in runs}
     result = {
         "step_seconds": step,
         "peak_mib": peak,
@@ -185,6 +194,6 @@ def main() -> None:
 
 if __name__ == "__main__":
     if len(sys.argv) > 1:
-        print(held(sys.argv[1]))
+        print(held(*sys.argv[1:]))
     else:
         main()
