@@ -38,6 +38,19 @@ def test_the_latest_comes_back_whole(storage: Storage) -> None:
     assert torch.equal(restored.optimizer["optimizer"]["state"][0]["exp_avg"], torch.full((2,), 20.0))
 
 
+def test_weights_that_are_tied_come_back_under_both_names(storage: Storage) -> None:
+    folder, table = CheckpointFolder(storage, keep=1), torch.arange(6.0).view(2, 3)
+    folder.save(RunState(step=1), {"embedding": table, "head": table, "empty": table[:0]}, {}, {})
+    folder.wait()
+    restored = folder.load_latest()
+    assert restored is not None
+    assert {name: tensor.tolist() for name, tensor in restored.weights.items()} == {
+        "embedding": table.tolist(),
+        "head": table.tolist(),
+        "empty": [],
+    }
+
+
 def test_the_newest_are_kept(storage: Storage) -> None:
     folder = CheckpointFolder(storage, keep=2)
     for step in (10, 20, 30, 40):

@@ -8,17 +8,18 @@ in the data, so that a resumed run computes what it would have computed, bit for
 
 from __future__ import annotations
 
-import io
 import json
+import tempfile
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load as load_tensors
-from safetensors.torch import save as save_tensors
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from mtj_trainer.stage import work_dir
 from mtj_trainer.storage import Storage
 
 STATE, WEIGHTS, AVERAGED, OPTIMIZER = "state.json", "weights.safetensors", "averaged.safetensors", "optimizer.pt"
@@ -76,7 +77,9 @@ class Complete:
 class CheckpointFolder:
     """The checkpoints of one run.
 
-    Writing happens in a thread while training goes on; the tensors are copied first. One is written at a time.
+    Storing happens in a thread while training goes on, one checkpoint at a time. Tensors in the machine's memory are
+    first written to its own disk, while training waits: a copy in memory would be as large as the whole training
+    state, next to the next step. Those of a GPU are copied into the machine's memory, and training goes on at once.
 
     Args:
         folder: where they lie.
@@ -105,12 +108,18 @@ class CheckpointFolder:
             return None
         folder = self.folder.child(_name(steps[-1]))
         self.latest = Complete(steps[-1], folder.url)
-        return Restored(
-            state=RunState(**json.loads(folder.read(STATE))),
-            weights=load_tensors(folder.read(WEIGHTS)),
-            averaged=load_tensors(folder.read(AVERAGED)),
-            optimizer=torch.load(io.BytesIO(folder.read(OPTIMIZER)), map_location="cpu", weights_only=True),
-        )
+        state = RunState(**json.loads(folder.read(STATE)))
+        with tempfile.TemporaryDirectory(prefix="checkpoint-", dir=work_dir()) as path:
+            weights, averaged, optimizer = (
+                folder.fetch(key, Path(path) / key) for key in (WEIGHTS, AVERAGED, OPTIMIZER)
+            )
+            # Mapped, not read: model and optimizer copy from the files what they take up, and memory holds it once.
+            return Restored(
+                state=state,
+                weights=load_file(weights),
+                averaged=load_file(averaged),
+                optimizer=torch.load(optimizer, map_location="cpu", mmap=True, weights_only=True),
+            )
 
     def save(
         self,
@@ -119,10 +128,15 @@ class CheckpointFolder:
         averaged: dict[str, Tensor],
         optimizer: dict[str, Any],
     ) -> None:
-        """Copy everything now and write it behind the training's back; waits for the write before it."""
+        """Take down everything as it is now, and store it behind the training's back; waits for the one before it."""
         self.wait()
-        snapshot = Restored(RunState(**asdict(state)), _copied(weights), _copied(averaged), _copied(optimizer))
-        self._writing = self._pool.submit(self._write, snapshot)
+        local = tempfile.TemporaryDirectory(prefix="checkpoint-", dir=work_dir())
+        contents = {WEIGHTS: weights, AVERAGED: averaged, OPTIMIZER: optimizer}
+        if any(tensor.device.type != "cpu" for tensor in weights.values()):
+            contents = _copied(contents)
+        else:
+            _write(contents, Path(local.name))
+        self._writing = self._pool.submit(self._store, RunState(**asdict(state)), contents, local)
 
     def wait(self) -> None:
         """Until everything saved is written; raises what went wrong in writing."""
@@ -130,15 +144,14 @@ class CheckpointFolder:
             self._writing.result()
             self._writing = None
 
-    def _write(self, snapshot: Restored) -> None:
-        folder = self.folder.child(_name(snapshot.state.step))
-        folder.write(WEIGHTS, save_tensors(snapshot.weights))
-        folder.write(AVERAGED, save_tensors(snapshot.averaged))
-        buffer = io.BytesIO()
-        torch.save(snapshot.optimizer, buffer)
-        folder.write(OPTIMIZER, buffer.getvalue())
-        folder.write(STATE, (json.dumps(asdict(snapshot.state), indent=2) + "\n").encode())
-        self.latest = Complete(snapshot.state.step, folder.url)
+    def _store(self, state: RunState, contents: dict[str, Any], local: tempfile.TemporaryDirectory[str]) -> None:
+        folder = self.folder.child(_name(state.step))
+        with local as path:
+            _write(contents, Path(path))
+            for key in (WEIGHTS, AVERAGED, OPTIMIZER):
+                folder.write(key, Path(path) / key)
+        folder.write(STATE, (json.dumps(asdict(state), indent=2) + "\n").encode())
+        self.latest = Complete(state.step, folder.url)
         for step in self.complete_steps()[: -self._keep]:
             self.folder.delete(f"{_name(step)}/{STATE}")
             self.folder.delete_tree(_name(step))
@@ -151,6 +164,24 @@ def reseed(seed: int, step: int, rank: int) -> None:
 
 def _name(step: int) -> str:
     return f"step-{step:08d}"
+
+
+def _write(contents: dict[str, Any], folder: Path) -> None:
+    """Write each of the contents to the file of its name, the largest first, and let go of it."""
+    if OPTIMIZER in contents:
+        torch.save(contents.pop(OPTIMIZER), folder / OPTIMIZER)
+    for key in list(contents):
+        save_file(_apart(contents.pop(key)), folder / key)
+
+
+def _apart(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The same, without two names for the same memory, as tied weights have: a file has no form for that."""
+    found: dict[str, Tensor] = {}
+    places = set()
+    for name, tensor in tensors.items():
+        found[name] = tensor.clone() if tensor.data_ptr() in places else tensor.contiguous()
+        places.add(tensor.data_ptr())
+    return found
 
 
 def _copied(value: Any) -> Any:
