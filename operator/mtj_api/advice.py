@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from mtj_api.cluster_advice import advise_on_cluster
 from mtj_api.defaults import STRATEGIES
-from mtj_api.estimate import memory_of_process
+from mtj_api.estimate import Started, shortage
 from mtj_api.resolve import GIVEN, Resolution
 from mtj_api.spec.model import AUDIO_FAMILIES
 from mtj_api.spec.training import ADAPTATIONS
@@ -56,16 +56,22 @@ class Machine:
 Advisor = Callable[[Resolution, Survey | None, Machine | None], Iterator[str]]
 
 
-def advise(resolution: Resolution, survey: Survey | None = None, machine: Machine | None = None) -> list[str]:
+def advise(
+    resolution: Resolution,
+    survey: Survey | None = None,
+    machine: Machine | None = None,
+    started: Started | None = None,
+) -> list[str]:
     """Everything there is to say, a sentence each.
 
     Args:
         resolution: the job.
         survey: what the source has; what depends on it is left unsaid without.
         machine: where the job is to run; likewise.
+        started: sizes of the model that training starts from; likewise.
     """
     sentences = [sentence for advisor in ADVISORS for sentence in advisor(resolution, survey, machine)]
-    return [*sentences, *advise_on_cluster(resolution)]
+    return [*sentences, *_memory(resolution, machine, started), *advise_on_cluster(resolution, started)]
 
 
 def _amount_of_music(resolution: Resolution, survey: Survey | None, _machine: Machine | None) -> Iterator[str]:
@@ -152,19 +158,13 @@ def _precision(resolution: Resolution, _survey: Survey | None, machine: Machine 
         yield "this processor has no bf16 arithmetic, so bf16 may be slower here; write training.precision: auto"
 
 
-def _memory(resolution: Resolution, _survey: Survey | None, machine: Machine | None) -> Iterator[str]:
-    spec = resolution.job.spec
-    if spec.training is None or spec.model is None or spec.model.architecture is None:
-        return
+def _memory(resolution: Resolution, machine: Machine | None, started: Started | None) -> Iterator[str]:
     if machine is None or machine.memory is None or machine.gpus:
         return
-    processes = spec.training.processes_per_node
-    total = processes * memory_of_process(spec.model.architecture, spec.training, processes)
-    if total > machine.memory:
-        yield (
-            f"training needs about {_gib(total)} and this machine has {_gib(machine.memory)}; raise "
-            f"training.batch.accumulation, set training.activationCheckpointing, or make the model smaller"
-        )
+    lacking = shortage(resolution.job.spec, machine.memory, started)
+    if lacking is not None:
+        refused = "mtj run refuses it" if lacking.certain else "it may not fit"
+        yield f"{lacking.what}, so that {refused}; {lacking.instead}"
 
 
 def _intervals(resolution: Resolution, _survey: Survey | None, _machine: Machine | None) -> Iterator[str]:
@@ -270,7 +270,6 @@ ADVISORS: tuple[Advisor, ...] = (
     _processors,
     _one_machine,
     _precision,
-    _memory,
     _intervals,
     _learning_rate,
     _without_effect,
@@ -285,7 +284,3 @@ def _hours(hours: float) -> str:
 
 def _count(number: int, noun: str, several: str = "") -> str:
     return f"{number} {noun if number == 1 else several or f'{noun}s'}"
-
-
-def _gib(size: int) -> str:
-    return f"{size / 2**30:.1f} GiB"

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from mtj_api.estimate import memory_of_process
+from mtj_api.estimate import Started, machine_memory, process_memory
 from mtj_api.resolve import GIVEN, Resolution
 from mtj_api.spec.kubernetes import amount
 
@@ -24,11 +24,17 @@ def is_for_cluster(resolution: Resolution) -> bool:
     )
 
 
-def advise_on_cluster(resolution: Resolution) -> list[str]:
-    """Everything there is to say, a sentence each."""
+def advise_on_cluster(resolution: Resolution, started: Started | None = None) -> list[str]:
+    """Everything there is to say, a sentence each.
+
+    Args:
+        resolution: the job.
+        started: sizes of the model that training starts from, where they are known.
+    """
     if not is_for_cluster(resolution):
         return []
-    return [sentence for advisor in ADVISORS for sentence in advisor(resolution)]
+    sentences = [sentence for advisor in ADVISORS for sentence in advisor(resolution)]
+    return [*sentences, *_memory(resolution, started)]
 
 
 def _workers(resolution: Resolution) -> Iterator[str]:
@@ -82,15 +88,16 @@ def _deepspeed(resolution: Resolution) -> Iterator[str]:
         )
 
 
-def _memory(resolution: Resolution) -> Iterator[str]:
+def _memory(resolution: Resolution, started: Started | None) -> Iterator[str]:
     spec = resolution.job.spec
     asked = spec.scheduling.resources.train
-    if spec.training is None or spec.model is None or spec.model.architecture is None:
-        return
-    if asked.memory is None or asked.gpus:
+    if spec.training is None or asked.memory is None or asked.gpus:
         return
     here = spec.training.processes_per_node
-    needed = here * memory_of_process(spec.model.architecture, spec.training, spec.training.nodes * here)
+    one = process_memory(spec, spec.training.nodes * here, started)
+    if one is None:
+        return
+    needed = machine_memory(one, here)
     if needed > amount(asked.memory):
         yield (
             f"each pod that trains needs about {needed / 2**30:.1f} GiB and is given {asked.memory}, at which it is "
@@ -98,4 +105,4 @@ def _memory(resolution: Resolution) -> Iterator[str]:
         )
 
 
-ADVISORS: tuple[ClusterAdvisor, ...] = (_workers, _places, _devices, _deepspeed, _memory)
+ADVISORS: tuple[ClusterAdvisor, ...] = (_workers, _places, _devices, _deepspeed)

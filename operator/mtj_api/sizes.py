@@ -5,7 +5,10 @@ from __future__ import annotations
 from mtj_api.spec.model import Architecture, CodecArchitecture, Model
 
 TYPICAL_VOCABULARY = 512
-"""Tokens of the symbolic vocabularies: the grid has about 150, REMI about 500."""
+"""Tokens of the symbolic vocabularies, where it is not known which."""
+
+VOCABULARIES = {"grid": 331, "remi": 691}
+"""Tokens of each symbolic vocabulary with its usual settings."""
 
 TYPICAL_CODEBOOKS, TYPICAL_CODEBOOK_SIZE = 4, 2048
 """Of the codec under a MusicGen: what MusicGen's own has, as that of a job is not known before it runs."""
@@ -17,9 +20,9 @@ def model_parameters(model: Model) -> int | None:
         return codec_parameters(model.codec_architecture)
     if model.architecture is None:
         return None
-    return (
-        parameter_count(model.architecture) if model.family == "symbolic" else musicgen_parameters(model.architecture)
-    )
+    if model.family == "symbolic":
+        return parameter_count(model.architecture)
+    return musicgen_parameters(model.architecture.layers, model.architecture.width)
 
 
 def parameter_count(architecture: Architecture, vocabulary: int = TYPICAL_VOCABULARY) -> int:
@@ -29,13 +32,12 @@ def parameter_count(architecture: Architecture, vocabulary: int = TYPICAL_VOCABU
 
 
 def musicgen_parameters(
-    architecture: Architecture, codebooks: int = TYPICAL_CODEBOOKS, codebook_size: int = TYPICAL_CODEBOOK_SIZE
+    layers: int, width: int, codebooks: int = TYPICAL_CODEBOOKS, codebook_size: int = TYPICAL_CODEBOOK_SIZE
 ) -> int:
     """Parameters of MusicGen's decoder: self-attention, cross-attention and a feed-forward layer four times as wide."""
-    width = architecture.width
     block = 4 * width * width + 4 * width * width + 8 * width * width + 6 * width
     tables = codebooks * (codebook_size + 1) * width + codebooks * codebook_size * width
-    return architecture.layers * block + tables + 2 * width
+    return layers * block + tables + 2 * width
 
 
 def codec_parameters(architecture: CodecArchitecture) -> int:

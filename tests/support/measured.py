@@ -9,11 +9,26 @@ import sys
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from mtj_api import MusicTrainingJob, parse_job, resolved_json
+from mtj_api.spec.model import MUSICGEN_FAMILIES
 
 ENVIRONMENT = {"OMP_NUM_THREADS": "1"}
+
+PRETRAINED = {"layers": 6, "width": 384, "heads": 6, "context": 384}
+"""Sizes of the model that fine-tuning and adaptations start from."""
+
+CODEC = {
+    "sampling_rate": 16_000,
+    "encoder_hidden_size": 8,
+    "downsampling_ratios": [2, 4, 5, 8],
+    "decoder_hidden_size": 64,
+    "n_codebooks": 4,
+    "codebook_size": 1024,
+    "codebook_dim": 8,
+}
+"""Of the codec under it: small, as all it does is to make codes."""
 
 WAIT = """
 import os, sys
@@ -78,16 +93,16 @@ def _written(folder: Path, job: MusicTrainingJob) -> Path:
 
 
 def _run_here(*arguments: str) -> None:
-    subprocess.run([sys.executable, "-m", "support.measured", *arguments], check=True, env={**os.environ, **ENVIRONMENT})
+    command = [sys.executable, "-W", "ignore", "-m", "support.measured", *arguments]
+    subprocess.run(command, check=True, env={**os.environ, **ENVIRONMENT})
 
 
 def _prepare(job_file: str, music: str) -> None:
     from mtj_api import read_resolved_job
     from mtj_trainer.prepare.driver import prepare
-    from mtj_trainer.prepare.pool import WorkerPool
     from mtj_trainer.storage import open_storage
     from support import music_folder
-    from support.finished import ThisProcess
+    from support.pools import HerePool
     from support.scores import chorale, midi_bytes
 
     job, source = read_resolved_job(Path(job_file)), open_storage(music)
@@ -97,8 +112,29 @@ def _prepare(job_file: str, music: str) -> None:
             source.write(f"{number}.mid", midi_bytes(chorale(bars=80, root=55 + number)))
         else:
             source.write(f"{number}.wav", music_folder.recording(40, rate=16_000, channels=1, seed=number))
-    record = prepare(job, cast(WorkerPool, ThisProcess()))
-    open_storage(job.spec.output).write("stages/prepare.json", json.dumps(record).encode())
+    if job.spec.model.family in MUSICGEN_FAMILIES:
+        _make_models(job)
+    prepare(job, HerePool())
+
+
+def _make_models(job: MusicTrainingJob) -> None:
+    """The codec that a job names, or the whole model that it starts from."""
+    import torch
+    from transformers import DacConfig, DacModel
+
+    from mtj_api.spec import Architecture
+    from mtj_trainer.families.musicgen.scratch import from_scratch
+    from mtj_trainer.families.musicgen.weights import save_model
+    from mtj_trainer.storage import open_storage
+
+    torch.manual_seed(0)
+    model = job.spec.model
+    assert model is not None
+    codec = DacModel(DacConfig(**CODEC))
+    if model.codec is not None and model.codec.url is not None:
+        codec.save_pretrained(model.codec.url)
+    if model.pretrained is not None:
+        save_model(open_storage(model.pretrained), from_scratch(Architecture(**PRETRAINED), codec, ["a calm chorale"]))
 
 
 if __name__ == "__main__":

@@ -14,10 +14,11 @@ from pydantic import BaseModel
 from mtj_api import MusicTrainingJob, Resolution
 from mtj_api.advice import Machine, Survey, advise
 from mtj_api.cluster_advice import is_for_cluster
-from mtj_api.estimate import LIBRARIES_BYTES, divided_parts, offloaded_parts, training_memory
+from mtj_api.estimate import Started, divided_parts, offloaded_parts, process_memory
 from mtj_api.resolve import GIVEN, ResolvedValue
 from mtj_api.spec import Training
 from mtj_operator.cli.job import read_job
+from mtj_operator.cli.started import started_sizes
 from mtj_operator.cli.survey import survey
 from mtj_operator.execute.machine import this_machine
 from mtj_operator.plan.sources import references
@@ -59,14 +60,14 @@ def explain(file: str, settings: Sequence[str], *, as_json: bool, look: bool) ->
     """
     resolution = read_job(file, settings)
     found, why_not = survey(resolution.job) if look else (None, "it was not asked for")
-    machine = this_machine()
+    machine, started = this_machine(), started_sizes(resolution.job)
     explanation = Explanation(
         values=tuple(_values(resolution)),
-        memory=_memory(resolution),
+        memory=_memory(resolution, machine, started),
         survey=found,
         not_surveyed=why_not,
         machine=machine,
-        advice=tuple(advise(resolution, found, machine)),
+        advice=tuple(advise(resolution, found, machine, started)),
     )
     print(_as_json(explanation) if as_json else "\n".join(_as_text(resolution.job, explanation)))
     return 0
@@ -97,13 +98,16 @@ def _plain(value: Any) -> Any:
     return [_plain(item) for item in value] if isinstance(value, list) else value
 
 
-def _memory(resolution: Resolution) -> dict[str, int]:
+def _memory(resolution: Resolution, machine: Machine, started: Started | None) -> dict[str, int]:
     spec = resolution.job.spec
-    if spec.training is None or spec.model is None or spec.model.architecture is None:
+    if spec.training is None:
         return {}
-    estimate = training_memory(spec.model.architecture, spec.training, _processes(spec.training))
+    gpu = bool(machine.gpus or spec.scheduling.resources.train.gpus)
+    estimate = process_memory(spec, _processes(spec.training), started, gpu=gpu)
+    if estimate is None:
+        return {}
     parts = {field.name: getattr(estimate, field.name) for field in dataclasses.fields(estimate)}
-    return {**parts, "libraries": LIBRARIES_BYTES, "total": estimate.total + LIBRARIES_BYTES}
+    return {**{part: size for part, size in parts.items() if size}, "total": estimate.total}
 
 
 def _processes(training: Training) -> int:

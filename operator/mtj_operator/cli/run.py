@@ -13,9 +13,12 @@ from functools import partial
 from pathlib import Path
 from types import FrameType
 
-from mtj_api import MusicTrainingJob, resolved_json, waits
+from mtj_api import JobError, MusicTrainingJob, resolved_json, waits
+from mtj_api.advice import Machine
 from mtj_api.contract import WORK_DIR_ENV, ExitCode
+from mtj_api.estimate import shortage
 from mtj_operator.cli.job import read_job
+from mtj_operator.cli.started import started_sizes
 from mtj_operator.execute import Executor, LocalExecutor
 from mtj_operator.execute.machine import this_machine
 from mtj_operator.execute.runs import Run, awaited, record, record_of
@@ -27,16 +30,20 @@ def run(file: str, settings: Sequence[str], *, until: str | None = None) -> int:
     """Run the job in ``file``, up to the stage ``until`` if one is named; the exit status.
 
     Raises:
-        JobError: the job is wrong, runs already, or takes something from a job that was not run here.
+        JobError: the job is wrong, runs already, needs more memory than there is, or takes something from a job that
+            was not run here.
     """
     named = read_job(file, settings, to_run=True).job
     work_dir = work_folder(named, os.environ)
     others = awaited(named, work_dir.parent)
     job = with_sources(named, {other.job: other.output for other in others})
     job_file = work_dir / "job.json"
-    site = Site(python=sys.executable, job_file=str(job_file), cores=this_machine().cores, waits=bool(others))
+    machine = this_machine()
+    site = Site(python=sys.executable, job_file=str(job_file), cores=machine.cores, waits=bool(others))
     stages = plan(job, site)
     wanted = stages.until(until) if until else stages
+    if "train" in {stage.name for stage in wanted.stages}:
+        check_memory(job, machine)
     files = {
         job_file: resolved_json(job),
         work_dir / waits.FILE: waits.waits_json(others),
@@ -53,6 +60,19 @@ def run(file: str, settings: Sequence[str], *, until: str | None = None) -> int:
     for line in results(job, wanted):
         print(line)
     return ExitCode.DONE
+
+
+def check_memory(job: MusicTrainingJob, machine: Machine) -> None:
+    """Whether training can fit the machine: else it would be killed, after hours of preparing perhaps.
+
+    Raises:
+        JobError: it cannot, even where it needs less than it seems to.
+    """
+    if machine.gpus or machine.memory is None:
+        return
+    lacking = shortage(job.spec, machine.memory, started_sizes(job))
+    if lacking is not None and lacking.certain:
+        raise JobError(lacking.what, where="spec.training", instead=lacking.instead)
 
 
 def _command(file: str, settings: Sequence[str]) -> str:

@@ -17,6 +17,7 @@ from mtj_trainer.train.curves import KEY as CURVES_KEY
 from mtj_trainer.train.curves import Curves
 from mtj_trainer.train.distributed import World, join_world
 from mtj_trainer.train.fingerprint import fingerprint
+from mtj_trainer.train.heap import give_back
 from mtj_trainer.train.loop import Intervals, Trainer
 from mtj_trainer.train.metrics import TrainingMetrics
 from mtj_trainer.train.observe import Observer
@@ -41,6 +42,8 @@ def _train(job: MusicTrainingJob, output: Storage, prepared: dict[str, Any], wor
     """Whether the last step is done; if not, this was told to stop."""
     settings = job.spec.training
     assert settings is not None
+    if settings.activation_checkpointing and world.device.type == "cpu":
+        give_back()
     run = fingerprint(job, prepared.get("codes") or prepared["dataset"])
     folder = open_storage(job.spec.checkpoint.url).child(run)
     checkpoints = CheckpointFolder(folder, job.spec.checkpoint.keep)

@@ -16,11 +16,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor
 
 from mtj_trainer.stage import work_dir
 from mtj_trainer.storage import Storage
+from mtj_trainer.tensors import save_tensors
 
 STATE, WEIGHTS, AVERAGED, OPTIMIZER = "state.json", "weights.safetensors", "averaged.safetensors", "optimizer.pt"
 
@@ -171,17 +172,7 @@ def _write(contents: dict[str, Any], folder: Path) -> None:
     if OPTIMIZER in contents:
         torch.save(contents.pop(OPTIMIZER), folder / OPTIMIZER)
     for key in list(contents):
-        save_file(_apart(contents.pop(key)), folder / key)
-
-
-def _apart(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The same, without two names for the same memory, as tied weights have: a file has no form for that."""
-    found: dict[str, Tensor] = {}
-    places = set()
-    for name, tensor in tensors.items():
-        found[name] = tensor.clone() if tensor.data_ptr() in places else tensor.contiguous()
-        places.add(tensor.data_ptr())
-    return found
+        save_tensors(contents.pop(key), folder / key)
 
 
 def _copied(value: Any) -> Any:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from safetensors.torch import save as save_tensors
 from torch import Tensor
 
 from mtj_api import JobError
 from mtj_trainer.families.codec.codec import CONFIG, WEIGHTS, DacCodec, load_codec
 from mtj_trainer.storage import Storage
+from mtj_trainer.tensors import store_tensors
 
 if TYPE_CHECKING:
     from transformers import DacConfig, DacModel
@@ -22,7 +22,7 @@ def save_codec(folder: Storage, config: DacConfig, weights: dict[str, Tensor]) -
     """Write the codec among the weights of a ``CodecTraining``; its weights last, so that with them it is complete."""
     own = {name.removeprefix(PREFIX): tensor for name, tensor in weights.items() if name.startswith(PREFIX)}
     folder.write(CONFIG, config.to_json_string().encode())
-    folder.write(WEIGHTS, save_tensors({name: t.contiguous() for name, t in own.items()}, {"format": "pt"}))
+    store_tensors(folder, WEIGHTS, own, {"format": "pt"})
 
 
 def load_dac(folder: Storage) -> DacModel:

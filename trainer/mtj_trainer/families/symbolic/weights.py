@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 
 from safetensors.torch import load as load_tensors
-from safetensors.torch import save as save_tensors
 from torch import Tensor
 
 from mtj_api import JobError
 from mtj_trainer.families.symbolic.model import SymbolicConfig, SymbolicModel
 from mtj_trainer.storage import Storage
+from mtj_trainer.tensors import store_tensors
 from mtj_trainer.tokens import Tokenizer, load_tokenizer
 from mtj_trainer.tokens.tokenizer import dump_tokenizer
 
@@ -21,7 +21,7 @@ def save_model(folder: Storage, config: SymbolicConfig, tokenizer: Tokenizer, we
     """Write the model's three files; the weights last, so that a folder with weights is complete."""
     folder.write(CONFIG, (json.dumps({"family": "symbolic", **config.to_dict()}, indent=2) + "\n").encode())
     folder.write(TOKENIZER, dump_tokenizer(tokenizer).encode())
-    folder.write(WEIGHTS, save_tensors({name: tensor.contiguous() for name, tensor in weights.items()}))
+    store_tensors(folder, WEIGHTS, weights)
 
 
 def load_model(folder: Storage) -> tuple[SymbolicModel, Tokenizer]:
