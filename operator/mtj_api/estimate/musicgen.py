@@ -10,7 +10,7 @@ from mtj_api.sizes import TYPICAL_CODEBOOK_SIZE, TYPICAL_CODEBOOKS, codec_parame
 from mtj_api.spec import JobSpec
 from mtj_api.spec.model import CodecArchitecture
 
-LIBRARIES = 860 * MIB
+LIBRARIES = 750 * MIB
 """As of the symbolic family, with transformers, tokenizers and what they import; measured."""
 
 VALIDATION_ROWS = 8

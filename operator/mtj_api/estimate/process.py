@@ -21,7 +21,8 @@ TOLERANCE = 0.15
 
 HEAP_WASTE = 0.5
 """What the heap holds beside what lies in it, as a part of it: freed places that fit nothing else, since PyTorch asks
-for aligned memory. Measured with glibc 2.36."""
+for aligned memory. Measured with glibc 2.36. With activation checkpointing the trainer does without
+(``mtj_trainer.train.heap``)."""
 
 CUDA_CONTEXT = 500 * MIB
 """What a process holds on a GPU beside its tensors, about."""
@@ -101,7 +102,7 @@ def process_memory(
 
     gradients = held("gradients", parts)
     in_heap = of.in_heap + (parts if FP32 * of.largest_weight < HEAP_LIMIT else 0)
-    heap = 0 if gpu else int(HEAP_WASTE * in_heap)
+    heap = 0 if gpu or training.activation_checkpointing else int(HEAP_WASTE * in_heap)
     zero = training.engine == "deepspeed" and training.deepspeed.zero_stage > 0
     reading = max(of.reading - FP32 * (of.trained + of.resting), _gathered(training, parts))
     step = gradients + of.activations + heap
