@@ -37,6 +37,7 @@ from mtj_trainer.train.distributed import World
 from mtj_trainer.train.loop import Intervals, Trainer
 from mtj_trainer.train.metrics import TrainingMetrics
 from mtj_trainer.train.observe import Observer
+from mtj_trainer.train.precision import usual_device
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from support.musicgen import encodec
@@ -45,10 +46,11 @@ from support.musicgen_codes import MemoryCodes
 ROWS, FRAMES, RANK = 4, 250, 8
 SIZES = Architecture(layers=6, width=512, heads=8, context=FRAMES)
 """25 million weights in the decoder's blocks."""
-STEPS, ROUNDS, MEASURED_STEPS = 6, 5, 3
+ROUNDS, MEASURED_STEPS = 5, 3
 LENGTHS = [FRAMES] * 66
 NEVER = 10**9
-CPU = torch.device("cpu")
+DEVICE = usual_device()
+STEPS = 6 if DEVICE.type == "cpu" else 60
 
 JOB = f"""
 apiVersion: training.discomusica.io/v1alpha1
@@ -99,7 +101,7 @@ def ours(folder: str, codes: Any, strategy: str) -> Round:
             trainer = Trainer(
                 _WithoutValidation(resolved, codes),
                 resolved.spec.training,
-                World(0, 0, 1, CPU),
+                World(0, 0, 1, DEVICE),
                 CheckpointFolder(output.child("checkpoints"), 2),
                 lambda _weights: None,
                 Observer(TrainingMetrics("bench", 0, 0, 0), Curves(output, 0), None),
@@ -119,7 +121,7 @@ def bare(folder: str, codes: Any) -> Round:
     family = _WithoutValidation(job(folder, "lora", 1), codes)
     batches: list[MusicGenBatch] = [family.batch(range(n * ROWS, (n + 1) * ROWS)) for n in range(8)]
     config = peft.LoraConfig(r=RANK, lora_alpha=2 * RANK, target_modules=MUSICGEN.pattern(MUSICGEN.low_rank))
-    model = peft.get_peft_model(load_merged(folder).step(), config).train()
+    model = peft.get_peft_model(load_merged(folder).step(), config).train().to(DEVICE)
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
     optimizer = torch.optim.AdamW(trained, lr=5e-4, fused=True)
 
@@ -127,10 +129,12 @@ def bare(folder: str, codes: Any) -> Round:
         forget_most_held()
         began = time.perf_counter()
         for step in range(steps):
-            batch = batches[step % len(batches)]
+            batch = batches[step % len(batches)].to(DEVICE)
             torch.autograd.backward(family.loss(model, batch).total / batch.counted)
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
+        if DEVICE.type == "cuda":
+            torch.cuda.synchronize()
         return time.perf_counter() - began
 
     return run
@@ -145,8 +149,11 @@ def contenders(folder: str, codes: Any) -> dict[str, Callable[[], Round]]:
 
 
 def held(name: str, folder: str) -> float:
-    """MiB that training holds at its peak, beyond what this process holds before it has a model."""
+    """MiB that training holds at its peak, beyond what this process holds before it has a model; or on a GPU."""
     codes = MemoryCodes(LENGTHS)
+    if DEVICE.type == "cuda":
+        contenders(folder, codes)[name]()(MEASURED_STEPS)
+        return torch.cuda.max_memory_allocated() / 2**20
     before = psutil.Process().memory_info().rss / 2**20
     contenders(folder, codes)[name]()(MEASURED_STEPS)
     return most_held() - before

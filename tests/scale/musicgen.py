@@ -31,14 +31,16 @@ from mtj_trainer.train.distributed import World
 from mtj_trainer.train.loop import Intervals, Trainer
 from mtj_trainer.train.metrics import TrainingMetrics
 from mtj_trainer.train.observe import Observer
+from mtj_trainer.train.precision import usual_device
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from support.musicgen_codes import Info, MemoryCodes
 
 ROWS, FRAMES, CODEBOOKS, CODEBOOK_SIZE, HOP = 8, 500, 6, 512, 320
-STEPS, ROUNDS = 8, 3
+ROUNDS = 3
 NEVER = 10**9
-CPU = torch.device("cpu")
+DEVICE = usual_device()
+STEPS = 8 if DEVICE.type == "cpu" else 100
 
 JOB = f"""
 apiVersion: training.discomusica.io/v1alpha1
@@ -97,7 +99,7 @@ def ours(source: Any) -> Round:
             trainer = Trainer(
                 _WithoutValidation(resolved, source),
                 resolved.spec.training,
-                World(0, 0, 1, CPU),
+                World(0, 0, 1, DEVICE),
                 CheckpointFolder(output.child("checkpoints"), 2),
                 lambda _weights: None,
                 Observer(TrainingMetrics("bench", 0, 0, 0), Curves(output, 0), None),
@@ -117,17 +119,19 @@ def bare(batches: list[MusicGenBatch], family: MusicGenFamily, encode: Callable[
     Args:
         encode: is done before each step.
     """
-    model = family.model(CPU)
+    model = family.model(DEVICE)
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, fused=True)
 
     def run(steps: int) -> float:
         began = time.perf_counter()
         for step in range(steps):
             encode()
-            batch = batches[step % len(batches)]
+            batch = batches[step % len(batches)].to(DEVICE)
             torch.autograd.backward(family.loss(model, batch).total / batch.counted)
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
+        if DEVICE.type == "cuda":
+            torch.cuda.synchronize()
         return time.perf_counter() - began
 
     return run
@@ -135,8 +139,8 @@ def bare(batches: list[MusicGenBatch], family: MusicGenFamily, encode: Callable[
 
 def encoding(folder: str) -> Callable[[], None]:
     """What a loop does first that has sound and no codes: it encodes a batch."""
-    codec = load_codec(open_storage(folder))
-    sound = 0.1 * torch.randn(ROWS, 1, FRAMES * HOP)
+    codec = load_codec(open_storage(folder)).to(DEVICE)
+    sound = 0.1 * torch.randn(ROWS, 1, FRAMES * HOP, device=DEVICE)
 
     def encode() -> None:
         codec.encode(sound)
@@ -166,7 +170,7 @@ def peer(batches: list[MusicGenBatch], family: MusicGenFamily) -> Round:
                     max_steps=steps,
                     per_device_train_batch_size=ROWS,
                     learning_rate=1e-3,
-                    use_cpu=True,
+                    use_cpu=DEVICE.type == "cpu",
                     report_to=[],
                     save_strategy="no",
                     logging_steps=10,

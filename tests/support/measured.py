@@ -17,7 +17,8 @@ from mtj_api.spec.model import MUSICGEN_FAMILIES
 ENVIRONMENT = {"OMP_NUM_THREADS": "1"}
 
 PRETRAINED = {"layers": 6, "width": 384, "heads": 6, "context": 384}
-"""Sizes of the model that fine-tuning and adaptations start from."""
+LARGER = {"layers": 24, "width": 1024, "heads": 16, "context": 500}
+"""Sizes of the model that fine-tuning and adaptations start from: on a CPU, and on a GPU."""
 
 CODEC = {
     "sampling_rate": 16_000,
@@ -37,6 +38,19 @@ _, status, usage = os.wait4(pid, 0)
 print(os.waitstatus_to_exitcode(status), usage.ru_maxrss)
 """
 """Starts a process from a small one: the system counts what the starter held at the start as the started one's."""
+
+ON_GPU = """
+import runpy, sys
+import torch
+sys.argv = sys.argv[2:]
+try:
+    runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
+finally:
+    free, whole = torch.cuda.mem_get_info()
+    beside = whole - free - torch.cuda.memory_reserved()
+    print(0, (torch.cuda.max_memory_allocated() + beside) >> 10)
+"""
+"""Runs a module and tells what lay on the GPU at the peak: its tensors, and all that is not PyTorch's to give out."""
 
 
 def job_of(folder: Path, spec: Mapping[str, Any]) -> MusicTrainingJob:
@@ -60,12 +74,12 @@ def prepare_once(folder: Path, job: MusicTrainingJob) -> None:
     _run_here("prepare", str(_written(folder, job)), str(folder / "music"))
 
 
-def peak_bytes(job: MusicTrainingJob, processes: int = 1) -> int:
-    """The largest resident memory of a training process of a job whose data is prepared.
+def peak_bytes(job: MusicTrainingJob, processes: int = 1, *, gpu: bool = False) -> int:
+    """The largest memory of a training process of a job whose data is prepared: resident, or on a GPU.
 
     Args:
         job: trains a few steps; its checkpoints are thrown away.
-        processes: how many train together, under the launcher.
+        processes: how many train together, under the launcher; with a GPU only one.
     """
     with tempfile.TemporaryDirectory(prefix="measured-") as name:
         job = job.model_copy(deep=True)
@@ -74,7 +88,7 @@ def peak_bytes(job: MusicTrainingJob, processes: int = 1) -> int:
         if processes > 1:
             command = ["-m", "mtj_trainer.train.launch", "--standalone", "--nproc-per-node", str(processes), *command]
         done = subprocess.run(
-            [sys.executable, "-c", WAIT, *command],
+            [sys.executable, "-c", ON_GPU if gpu else WAIT, *command],
             env={**os.environ, **ENVIRONMENT, "MTJ_WORK_DIR": name},
             capture_output=True,
             text=True,
@@ -134,7 +148,8 @@ def _make_models(job: MusicTrainingJob) -> None:
     if model.codec is not None and model.codec.url is not None:
         codec.save_pretrained(model.codec.url)
     if model.pretrained is not None:
-        save_model(open_storage(model.pretrained), from_scratch(Architecture(**PRETRAINED), codec, ["a calm chorale"]))
+        sizes = Architecture(**(LARGER if torch.cuda.is_available() else PRETRAINED))
+        save_model(open_storage(model.pretrained), from_scratch(sizes, codec, ["a calm chorale"]))
 
 
 if __name__ == "__main__":

@@ -22,8 +22,8 @@ TEXT_TOKENS = 16
 TEXT_LAYERS = 2
 """Of the text encoder of a model from scratch, which is as wide as its decoder."""
 
-DROPOUT_KEPT = 12
-"""Bytes a width and token: masks of three dropouts, which PyTorch keeps in fp32 on a CPU."""
+DROPOUTS = 3
+"""Of a block; PyTorch keeps their masks in fp32 on a CPU, and as bytes on a GPU."""
 
 KEPT = {"full": 81, "finetune": 81, "selective": 81, "lora": 63, "dora": 112, "ia3": 78, "adapter": 58, "prompt": 54}
 """Bytes a width and token that a block keeps in fp32, by strategy, without dropout; counted by PyTorch's hooks on what
@@ -88,7 +88,7 @@ def from_scratch(spec: JobSpec) -> MusicGenSizes:
     )
 
 
-def musicgen(spec: JobSpec, sequences: int, started: MusicGenSizes | None = None) -> Footprint:
+def musicgen(spec: JobSpec, sequences: int, started: MusicGenSizes | None = None, *, gpu: bool = False) -> Footprint:
     """See ``Footprint``; arguments as of ``symbolic``, where a row is a crop of codes."""
     assert spec.training is not None
     training, sizes = spec.training, started or from_scratch(spec)
@@ -98,7 +98,7 @@ def musicgen(spec: JobSpec, sequences: int, started: MusicGenSizes | None = None
     before = sizes.melody + TEXT_TOKENS if sizes.melody else 0
     tokens = sequences * (positions + before)
     layers = sizes.layers - first_trained_block(training, sizes.layers)
-    block = _block(spec, sizes, tokens, sequences * heard)
+    block = _block(spec, sizes, tokens, sequences * heard, gpu=gpu)
     kept = [Kept(block // 20, 20 * layers)]
     if training.activation_checkpointing:
         kept = [Kept(FP32 * tokens * sizes.width, layers), Kept(block // 20, 20)]
@@ -131,11 +131,12 @@ def musicgen(spec: JobSpec, sequences: int, started: MusicGenSizes | None = None
     )
 
 
-def _block(spec: JobSpec, sizes: MusicGenSizes, tokens: int, heard: int) -> int:
+def _block(spec: JobSpec, sizes: MusicGenSizes, tokens: int, heard: int, *, gpu: bool) -> int:
     """Bytes that a block of the decoder keeps."""
     training = spec.training
     assert training is not None
-    widths = KEPT[training.strategy] + (DROPOUT_KEPT if training.regularization.dropout > 0 else 0)
+    masks = DROPOUTS * (1 if gpu else FP32) if training.regularization.dropout > 0 else 0
+    widths = KEPT[training.strategy] + masks
     part = 1.0 if bytes_a_value(training.precision) == FP32 else KEPT_BF16
     states = 14 * heard  # keys and values of the text
     attention = 16 * tokens * sizes.heads  # sums of the softmax

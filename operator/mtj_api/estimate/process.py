@@ -1,8 +1,8 @@
 """How much memory a training process takes, by what takes it.
 
 The parts are physical: parameters times bytes, and the tensors that a pass keeps. What was measured instead is said
-beside the figure: what libraries hold, and what the heap wastes. On a CPU the sum lies within ``TOLERANCE`` of the
-peak resident memory (``tests/scale/memory.py`` measures both). Of a GPU nothing was measured.
+beside the figure: what libraries hold, and what the heap wastes. The sum lies within ``TOLERANCE`` of the peak resident
+memory on a CPU, and of the most that lies on a GPU (``tests/scale/memory.py`` measures both).
 """
 
 from __future__ import annotations
@@ -92,7 +92,7 @@ def process_memory(
     if training is None:
         return None
     sequences = -(-training.batch.size // (training.batch.accumulation * processes))
-    of = footprint(spec, sequences, started)
+    of = footprint(spec, sequences, started, gpu=gpu)
     if of is None:
         return None
     divided, parts = divided_parts(training), FP32 * of.trained
@@ -119,7 +119,7 @@ def process_memory(
     )
 
 
-def footprint(spec: JobSpec, sequences: int, started: Started | None = None) -> Footprint | None:
+def footprint(spec: JobSpec, sequences: int, started: Started | None = None, *, gpu: bool = False) -> Footprint | None:
     """What a job's model takes of a process that is given so many sequences a pass; ``None`` where it is not known."""
     model = spec.model
     if model is None:
@@ -129,9 +129,9 @@ def footprint(spec: JobSpec, sequences: int, started: Started | None = None) -> 
         return codec(spec, sequences, known) if known or model.codec_architecture else None
     if model.family == "symbolic":
         sizes = started if isinstance(started, Architecture) else None
-        return symbolic(spec, sequences, sizes) if sizes or model.architecture else None
+        return symbolic(spec, sequences, sizes, gpu=gpu) if sizes or model.architecture else None
     whole = started if isinstance(started, MusicGenSizes) else None
-    return musicgen(spec, sequences, whole) if whole or model.architecture else None
+    return musicgen(spec, sequences, whole, gpu=gpu) if whole or model.architecture else None
 
 
 def _gathered(training: Training, parts: int) -> int:

@@ -13,20 +13,24 @@ LIBRARIES = 690 * MIB
 VALIDATION_ROWS = 16
 """Of a validation batch."""
 
-KEPT_WIDTHS = {4: ((16, 2), (12, 1), (4, 9)), 2: ((8, 2), (6, 1), (2, 5), (4, 4))}
+KEPT_WIDTHS = {4: ((16, 2), (12, 1), (4, 7)), 2: ((8, 2), (6, 1), (2, 5), (4, 2))}
 """By the bytes of a value: (bytes a width and token, how many) of the tensors that a block keeps. In fp32: what goes
 into and comes out of GELU, four widths each; queries, keys and values as one; both turned, attention's result, both
-residuals, and each normalization's result before and after its gain. In bf16 the residuals and the normalizations stay
+residuals, and what both normalizations give. In bf16 the residuals and the normalizations stay
 in fp32, and products keep what they were given in bf16."""
 
+UNSCALED = 2
+"""The same results before their gain, which are kept in fp32 on a CPU; the kernel of a GPU computes them again."""
 
-def symbolic(spec: JobSpec, sequences: int, started: Architecture | None = None) -> Footprint:
+
+def symbolic(spec: JobSpec, sequences: int, started: Architecture | None = None, *, gpu: bool = False) -> Footprint:
     """See ``Footprint``.
 
     Args:
         spec: of a resolved job.
         sequences: rows of a pass.
         started: sizes of the model that training starts from, where it starts from one.
+        gpu: whether it is computed on one.
     """
     assert spec.model is not None
     assert spec.training is not None
@@ -36,6 +40,8 @@ def symbolic(spec: JobSpec, sequences: int, started: Architecture | None = None)
     value, tokens = bytes_a_value(training.precision), sequences * sizes.context
     wide = tokens * sizes.width
     block = [Kept(wide * size, count) for size, count in KEPT_WIDTHS[value]]
+    if not gpu:
+        block.append(Kept(FP32 * wide, UNSCALED))
     if training.regularization.dropout > 0:
         block.append(Kept(wide, 2))  # masks of a byte a value
     if training.activation_checkpointing:
