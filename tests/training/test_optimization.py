@@ -49,6 +49,7 @@ def test_the_rate_rises_to_its_peak_and_never_rises_again(steps: int, warmup: in
 
 def test_matrices_decay_and_gains_do_not() -> None:
     model = nn.Sequential(nn.Linear(3, 3), nn.RMSNorm(3))
+    model.gain_of_ia3 = nn.Parameter(torch.ones(3, 1))
     optimizer = make_optimizer(model, Optimizer(learning_rate=0.1, weight_decay=0.5))
     for parameter in model.parameters():
         parameter.grad = torch.zeros_like(parameter)

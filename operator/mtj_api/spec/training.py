@@ -121,7 +121,8 @@ class Peft(SpecModel):
     dropout: float = Field(default=0.0, ge=0.0, lt=1.0)
     """On what goes into an update of lora and dora."""
     targets: Annotated[list[Pattern], Field(max_length=32), Distinct] = Field(default_factory=list)
-    """Ends of the names of modules to adapt, by lora, dora and ia3, such as ``q_proj``; the family's own when empty."""
+    """Ends of the names of modules to adapt, by lora, dora and ia3, such as ``q_proj``; the family's own when empty.
+    Adapters stand behind blocks, and have none."""
     bottleneck: int = Field(default=64, ge=1, le=8192)
     """Width of an adapter."""
     tokens: int = Field(default=16, ge=1, le=1024)

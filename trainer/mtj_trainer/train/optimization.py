@@ -13,11 +13,11 @@ from mtj_api.spec import Optimizer, Schedule
 
 
 def make_optimizer(model: nn.Module, settings: Optimizer) -> torch.optim.AdamW:
-    """AdamW (Loshchilov and Hutter 2019, arXiv 1711.05101) that decays matrices, not gains."""
+    """AdamW (Loshchilov and Hutter 2019, arXiv 1711.05101) that decays matrices, not gains, whatever their shape."""
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
     groups = [
-        {"params": [p for p in parameters if p.ndim >= 2], "weight_decay": settings.weight_decay},
-        {"params": [p for p in parameters if p.ndim < 2], "weight_decay": 0.0},
+        {"params": [p for p in parameters if not _is_gain(p)], "weight_decay": settings.weight_decay},
+        {"params": [p for p in parameters if _is_gain(p)], "weight_decay": 0.0},
     ]
     return torch.optim.AdamW(groups, lr=settings.learning_rate, betas=(settings.beta1, settings.beta2), fused=True)
 
@@ -34,6 +34,11 @@ def learning_rate(step: int, steps: int, peak: float, schedule: Schedule) -> flo
         "constant": 1.0,
     }[schedule.decay]
     return peak * (schedule.final_ratio + (1.0 - schedule.final_ratio) * remaining)
+
+
+def _is_gain(parameter: Tensor) -> bool:
+    """Whether it is one number a channel, such as a bias, or a gain of (channels, 1) as IA3 has it."""
+    return sum(size > 1 for size in parameter.shape) < 2
 
 
 class AveragedWeights:
