@@ -74,6 +74,10 @@ bench-operator: $(READY) ## Measure the operator beside Kubeflow Trainer: ten mi
 	tools/peers/build .tools/peers
 	$(BIN)/python tests/scale/operator/bench.py
 
+.PHONY: bench-faults
+bench-faults: $(READY) ## Measure what each fault costs a training on the cluster: the table of docs/reliability.md
+	$(BIN)/python tests/scale/faults/bench.py
+
 .PHONY: reference
 reference: $(READY) ## Write the generated pages of docs/reference anew
 	$(BIN)/python -m mtj_api.reference > docs/reference/job.md

@@ -1,4 +1,4 @@
-"""What only a GPU can show: a run that was stopped goes on with the same losses there, too, and what it holds is seen."""
+"""What only a GPU can show: a run goes on there from a checkpoint as if nothing had been, and what it holds is seen."""
 
 from __future__ import annotations
 
@@ -61,13 +61,14 @@ def test_a_run_that_goes_on_from_a_checkpoint_computes_the_same(family: str, tmp
     prepare_once(tmp_path, job)
     whole, resumed = tmp_path / "whole", tmp_path / "resumed"
     undisturbed = train(whole, job)
-    shutil.copytree(whole / "checkpoints/step-00000010", resumed / "checkpoints/step-00000010")
+    (run,) = (path.name for path in (whole / "checkpoints").iterdir())
+    shutil.copytree(whole / f"checkpoints/{run}/step-00000010", resumed / f"checkpoints/{run}/step-00000010")
     again = train(resumed, job)
     assert again[-1]["step"] == undisturbed[-1]["step"] == 20
-    name = "checkpoints/step-00000020/weights.safetensors"
+    name = f"checkpoints/{run}/step-00000020/weights.safetensors"
     weights, same = load_file(whole / name), load_file(resumed / name)
     assert all(torch.equal(weights[key], same[key]) for key in weights)
-    state = json.loads((whole / "checkpoints/step-00000020/state.json").read_text())
+    state = json.loads((whole / f"checkpoints/{run}/step-00000020/state.json").read_text())
     assert state["precision"] == ("fp32" if family == "codec" else "bf16")
 
 
