@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from mtj_trainer.storage import Storage, open_storage
-from mtj_trainer.train.checkpoint import STATE, CheckpointFolder, RunState, reseed
+from mtj_trainer.train.checkpoint import MANIFEST, CheckpointFolder, RunState, reseed
 
 
 @pytest.fixture(params=["folder", "s3"])
@@ -65,7 +65,7 @@ def test_one_that_was_not_finished_is_passed_over(storage: Storage) -> None:
     save(folder, 10)
     save(folder, 20)
     folder.wait()
-    storage.delete(f"step-00000020/{STATE}")
+    storage.delete(f"step-00000020/{MANIFEST}")
     restored = folder.load_latest()
     assert restored is not None
     assert restored.state.step == 10

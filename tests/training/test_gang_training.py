@@ -18,7 +18,7 @@ from mtj_api import resolved_json
 from mtj_api.contract import TERMINATION_LOG_ENV, ExitCode
 from mtj_api.load import parse_job
 from mtj_trainer.storage import open_storage
-from mtj_trainer.train.checkpoint import STATE
+from mtj_trainer.train.checkpoint import MANIFEST
 from mtj_trainer.train.supervisor import LOST
 from support.machines import lose
 from support.ports import free_ports
