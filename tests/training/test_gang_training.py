@@ -106,7 +106,7 @@ class GangOfTwo:
     def complete(self) -> list[int]:
         """Steps of the complete checkpoints."""
         keys = (entry.key.split("/") for entry in self._checkpoints.list())
-        return sorted(int(parts[1][5:]) for parts in keys if parts[-1] == STATE)
+        return sorted(int(parts[1][5:]) for parts in keys if parts[-1] == MANIFEST)
 
     def close(self) -> None:
         self._left.close()

@@ -105,7 +105,7 @@ class Background:
                 self._raise()
 
     def wait(self) -> None:
-        """Until all is written; raises what ended the writing, or goes on failing."""
+        """Until all is written; raises what ended the writing, or keeps it from being done."""
         deadline = time.monotonic() + self._patience.last_seconds
         with self._changed:
             while self._thread is not None:
@@ -113,6 +113,8 @@ class Background:
                 if self._last is not None and self._failing_since is not None and time.monotonic() > deadline:
                     self._error = self._error or self._last
                     self._changed.notify_all()
+            if self._failing_since is not None:
+                self._error = self._error or self._last
             self._raise()
 
     def _raise(self) -> None:

@@ -18,7 +18,7 @@ from mtj_api import JobError
 from mtj_trainer.storage import Storage, StorageUnavailable, open_storage
 from mtj_trainer.storage.mirror import mirror
 from mtj_trainer.train.checkpoint.background import Background, Patience, Write
-from mtj_trainer.train.checkpoint.local import LocalFolder, full_disk_explained, write_locally
+from mtj_trainer.train.checkpoint.local import LocalFolder, disk_explained, write_locally
 from mtj_trainer.train.checkpoint.manifest import MANIFEST, Damaged, Manifest, Sum, summed
 from mtj_trainer.train.checkpoint.owner import Owner
 from mtj_trainer.train.checkpoint.retention import Retention
@@ -149,14 +149,15 @@ class CheckpointFolder:
 
         Args:
             write: writes them to a storage, in the form in which they are published.
+
+        Raises:
+            StorageUnavailable: the disk is full. Training cannot go on then: its state would tell of better weights
+                than are stored.
         """
-        try:
+        with self._told():
             local = LocalFolder()
-            with full_disk_explained(local.path):
+            with disk_explained(local.path):
                 write(open_storage(str(local.path)))
-        except StorageUnavailable as error:
-            self._failed(error)
-            return
         with self._lock:
             self._best = local
 
@@ -184,7 +185,8 @@ class CheckpointFolder:
             try:
                 saved.write_locally()
             except StorageUnavailable as error:
-                self._failed(error)
+                with self._told():
+                    self._background.fail(error)
                 return
         self._background.submit(Write(lambda: self._store(saved), saved.drop))
 
@@ -300,10 +302,6 @@ class CheckpointFolder:
         if self._owner is not None:
             self._owner.check(self.folder)
 
-    def _failed(self, error: StorageUnavailable) -> None:
-        with self._told():
-            self._background.fail(error)
-
     @contextmanager
     def _told(self) -> Iterator[None]:
         """Add to what ends training where it can go on."""
@@ -350,7 +348,7 @@ class _Saved:
         local = LocalFolder()
         try:
             write_locally(self.contents, local.path)
-            with full_disk_explained(local.path):
+            with disk_explained(local.path):
                 (local.path / STATE).write_text(json.dumps(asdict(self.state), indent=2) + "\n")
         except BaseException:
             local.close()

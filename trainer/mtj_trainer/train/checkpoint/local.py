@@ -6,6 +6,7 @@ removes it, so that killed processes do not fill the disk.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import re
@@ -27,7 +28,8 @@ from mtj_trainer.tensors import save_tensors
 from mtj_trainer.train.checkpoint.background import Lost
 
 _PREFIX = "checkpoint-"
-_FULL = re.compile("no space left|quota exceeded", re.IGNORECASE)
+_UNWRITTEN = re.compile("no space left|quota exceeded|input/output error|file write failed", re.IGNORECASE)
+"""What the system, safetensors and PyTorch say of a disk that takes no more."""
 
 
 class LocalFolder:
@@ -42,7 +44,7 @@ class LocalFolder:
         for abandoned in parent.glob(f"{_PREFIX}*"):
             with suppress(OSError):
                 _remove(abandoned, _locked(abandoned))
-        with full_disk_explained(parent):
+        with disk_explained(parent):
             self.path, lock = _made(parent)
         self.close = weakref.finalize(self, _remove, self.path, lock)
 
@@ -62,7 +64,7 @@ def write_locally(contents: dict[str, Any], folder: Path) -> None:
         Lost: the disk is full.
     """
     size = sum(map(_bytes, contents.values()))
-    with full_disk_explained(folder, size):
+    with disk_explained(folder, size):
         for key in list(contents):
             value = contents.pop(key)
             if key.endswith(".pt"):
@@ -72,22 +74,27 @@ def write_locally(contents: dict[str, Any], folder: Path) -> None:
 
 
 @contextmanager
-def full_disk_explained(folder: Path, size: int = 0) -> Iterator[None]:
-    """Tell whatever comes of a disk without room for so many bytes in one sentence.
+def disk_explained(folder: Path, size: int = 0) -> Iterator[None]:
+    """Tell in one sentence of a disk that does not take what is written to it.
+
+    Args:
+        folder: on that disk.
+        size: bytes that there must be room for.
 
     Raises:
-        Lost: what was done within failed, or will fail, because the disk is full.
+        Lost: what was done within failed, or would fail, since the disk is full or broken.
     """
     try:
         if shutil.disk_usage(folder).free < size:
-            raise OSError("no space left")
+            raise OSError(os.strerror(errno.ENOSPC))
         yield
     except (OSError, RuntimeError, SafetensorError) as error:  # torch and safetensors have kinds of their own
-        free = shutil.disk_usage(folder).free
-        if not _FULL.search(str(error)) and free >= size:
+        free, said = shutil.disk_usage(folder).free, _UNWRITTEN.search(str(error))
+        if said is None:
             raise
+        needed = f"; a checkpoint takes {_shown(size)}, and {_shown(free)} are free" if free < size else ""
         raise Lost(
-            f"a checkpoint needs {_shown(size)} of this disk, which has {_shown(free)} left",
+            f"this disk takes no checkpoint ({said[0].lower()}{needed})",
             where=str(folder.parent),
             instead="make room there, or let MTJ_WORK_DIR name a folder on a larger disk",
         ) from None
