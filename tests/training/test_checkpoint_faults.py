@@ -20,8 +20,7 @@ from mtj_api import JobError
 from mtj_trainer.storage import Storage, StorageUnavailable, open_storage
 from mtj_trainer.storage.s3 import S3Storage
 from mtj_trainer.train.checkpoint import CheckpointFolder, Faults, Patience, RunState
-from mtj_trainer.train.checkpoint.local import LocalFolder, write_locally
-from mtj_trainer.train.checkpoint.state import OPTIMIZER, WEIGHTS
+from mtj_trainer.train.checkpoint.local import LocalFolder
 from support import seaweedfs
 from support.s3_proxy import Fault, S3Proxy, standing_between
 
@@ -184,7 +183,7 @@ def test_a_checkpoint_that_the_work_disk_has_no_room_for(tmp_path: Path) -> None
     folder = CheckpointFolder(open_storage(str(tmp_path)), keep=1, patience=SOON, say=lines.append)
     folder.save(RunState(step=10), {"layer": torch.zeros(1).expand(2**50)}, {}, {})
     (line,) = lines
-    assert "this disk takes no checkpoint (no space left; a checkpoint takes 4194304.0 GiB, and " in line
+    assert "a checkpoint of 4194304.0 GiB cannot be written to this disk, of which " in line
     assert "make room there, or let MTJ_WORK_DIR name a folder on a larger disk" in line
     save(folder, 20)
     folder.wait()
@@ -192,17 +191,21 @@ def test_a_checkpoint_that_the_work_disk_has_no_room_for(tmp_path: Path) -> None
     assert folder.faults == Faults(failed=1)
 
 
-@pytest.mark.parametrize("name", [OPTIMIZER, WEIGHTS])
-def test_a_work_disk_that_fills_up_meanwhile(tmp_path: Path, name: str) -> None:
-    (tmp_path / name).symlink_to("/dev/full")
-    with pytest.raises(StorageUnavailable, match="this disk takes no checkpoint"):
-        write_locally({name: {"layer": torch.zeros(1 << 20)}}, tmp_path)
-
-
 def test_a_work_disk_that_stays_full_ends_training(tmp_path: Path) -> None:
     folder = CheckpointFolder(open_storage(str(tmp_path)), keep=1, patience=NEVER, say=lambda _: None)
-    with pytest.raises(StorageUnavailable, match=r"this disk takes no checkpoint .*; no checkpoint is complete yet"):
+    with pytest.raises(
+        StorageUnavailable, match=r"a checkpoint of .* cannot be written .*; no checkpoint is complete yet"
+    ):
         folder.save(RunState(step=10), {"layer": torch.zeros(1).expand(2**50)}, {}, {})
+
+
+def on_a_disk_of_a_mebibyte(script: str, folder: Path) -> str:
+    """What a script prints that is given a full disk's folder; the disk is there for its process alone."""
+    mounted = f"mount -t tmpfs -o size=1m tmpfs {folder} && exec {sys.executable} -c '{script}' {folder}"
+    command = ["unshare", "--mount", "--map-root-user", "sh", "-c"]
+    if subprocess.run([*command[:3], "true"], capture_output=True).returncode:
+        pytest.skip("needs the right to mount")
+    return subprocess.run([*command, mounted], capture_output=True, text=True, check=True).stdout
 
 
 _FILL = """
@@ -220,12 +223,38 @@ print(sorted(path.name for path in Path(sys.argv[1]).iterdir()))
 
 
 def test_a_full_disk_may_pass_and_keeps_nothing_half_written(tmp_path: Path) -> None:
-    mounted = f"mount -t tmpfs -o size=1m tmpfs {tmp_path} && exec {sys.executable} -c '{_FILL}' {tmp_path}"
-    command = ["unshare", "--mount", "--map-root-user", "sh", "-c", mounted]
-    if subprocess.run([*command[:3], "true"], capture_output=True).returncode:
-        pytest.skip("needs the right to mount")
-    printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    printed = on_a_disk_of_a_mebibyte(_FILL, tmp_path)
     assert printed == f"{tmp_path}/large: cannot write this (No space left on device)\n['kept']\n"
+
+
+_FILL_MEANWHILE = """
+import os, sys
+os.environ["MTJ_WORK_DIR"] = sys.argv[1]
+import torch
+from pathlib import Path
+from mtj_trainer.train.checkpoint.background import Lost
+from mtj_trainer.train.checkpoint.local import LocalFolder, write_locally
+uncounted = {"optimizer.pt": {"state": b"x" * (900 << 10)}}
+for contents in (
+    {"optimizer.pt": {"state": b"x" * (2 << 20)}},
+    {"optimizer.pt": {"state": (torch.zeros(1 << 20),)}},
+    uncounted | {"weights.safetensors": {"layer": torch.zeros(1 << 16)}},
+):
+    with LocalFolder() as folder:
+        try:
+            write_locally(contents, folder.path)
+        except Lost as error:
+            print(error.what.partition(",")[0])
+    print(list(Path(sys.argv[1]).iterdir()))
+"""
+
+
+def test_a_work_disk_that_fills_up_while_a_checkpoint_is_written_to_it(tmp_path: Path) -> None:
+    """Something that is not counted beforehand takes the room that there seemed to be."""
+    sizes = ["0.0 MiB", "0.0 MiB", "0.2 MiB"]
+    expected = [f"a checkpoint of {size} cannot be written to this disk\n[]\n" for size in sizes]
+    printed = on_a_disk_of_a_mebibyte(_FILL_MEANWHILE, tmp_path)
+    assert printed == "".join(expected).replace("checkpoint of 0.0 MiB", "checkpoint")
 
 
 _LEAVE = """

@@ -28,7 +28,9 @@ from mtj_trainer.tensors import save_tensors
 from mtj_trainer.train.checkpoint.background import Lost
 
 _PREFIX = "checkpoint-"
-_UNWRITTEN = re.compile("no space left|quota exceeded|input/output error|file write failed", re.IGNORECASE)
+_UNWRITTEN = re.compile(
+    "no space left|quota exceeded|input/output error|iostream error|unexpected pos|file write failed", re.IGNORECASE
+)
 """What the system, safetensors and PyTorch say of a disk that takes no more."""
 
 
@@ -89,12 +91,11 @@ def disk_explained(folder: Path, size: int = 0) -> Iterator[None]:
             raise OSError(os.strerror(errno.ENOSPC))
         yield
     except (OSError, RuntimeError, SafetensorError) as error:  # torch and safetensors have kinds of their own
-        free, said = shutil.disk_usage(folder).free, _UNWRITTEN.search(str(error))
-        if said is None:
+        if _UNWRITTEN.search(str(error)) is None:
             raise
-        needed = f"; a checkpoint takes {_shown(size)}, and {_shown(free)} are free" if free < size else ""
+        checkpoint = f"a checkpoint of {_shown(size)}" if size else "a checkpoint"
         raise Lost(
-            f"this disk takes no checkpoint ({said[0].lower()}{needed})",
+            f"{checkpoint} cannot be written to this disk, of which {_shown(shutil.disk_usage(folder).free)} are free",
             where=str(folder.parent),
             instead="make room there, or let MTJ_WORK_DIR name a folder on a larger disk",
         ) from None
