@@ -29,6 +29,10 @@ TERMINATION_BYTES = 4096
 WORK_DIR_ENV = "MTJ_WORK_DIR"
 """Names a folder on the node's own disk for caches; it may vanish between runs."""
 
+ATTEMPT_ENV = "MTJ_ATTEMPT"
+"""Names the attempt at a stage as NAME-NUMBER; of one NAME, that of the highest NUMBER is the latest. Where it is not
+set, the process that begins last is."""
+
 LOCK_FILE = "lock"
 """In the work folder of a job on one machine: locked by flock while the job runs there. Its lines are the number of the
 process that runs it and, once one has begun, the stage that is under way."""

@@ -156,7 +156,9 @@ def test_a_suspended_job_goes_on_from_its_checkpoint_and_a_lost_pod_costs_no_ret
     assert [pod for pod in job.pods() if pod["status"]["phase"] in ("Pending", "Running")] == []
     saved = job.status["checkpoint"]
     assert 20 <= saved["step"] < 150
-    assert any(entry.key.startswith("checkpoints/") and "state.json" in entry.key for entry in job.storage.list())
+    assert any(
+        entry.key.startswith("checkpoints/") and entry.key.endswith("manifest.json") for entry in job.storage.list()
+    )
 
     job.suspend(False)
     job.until(lambda: job.status["state"] == "Running" and job.status["checkpoint"]["step"] > saved["step"])

@@ -11,7 +11,7 @@ from prometheus_client import CollectorRegistry
 
 from mtj_api.contract import ExitCode
 from mtj_api.reference import reference
-from mtj_trainer.train.checkpoint import Complete
+from mtj_trainer.train.checkpoint import Complete, Faults
 from mtj_trainer.train.cpu import SHORTEST_SECONDS
 from mtj_trainer.train.gpu import SERIES
 from mtj_trainer.train.metrics import TrainingMetrics
@@ -36,7 +36,8 @@ def test_the_page_of_the_resource_is_current() -> None:
 
 
 def test_the_page_of_metrics_names_every_series() -> None:
-    metrics = TrainingMetrics("chorales", 0, 0, 0, checkpoint=lambda: Complete(1, "s3://music/step-1"))
+    complete = Complete(1, "s3://music/step-1")
+    metrics = TrainingMetrics("chorales", 0, 0, 0, checkpoint=lambda: complete, faults=Faults)
     metrics.observe(
         step=1,
         of=2,

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from mtj_trainer.train.checkpoint import Complete
+from mtj_trainer.train.checkpoint import Complete, Faults
 from mtj_trainer.train.metrics import TrainingMetrics
 from support.ports import free_neighbours
 
@@ -96,6 +96,14 @@ def test_a_scrape_has_the_latest_logged_step(metrics: TrainingMetrics, port: int
         "mtj_train_data_wait_seconds_total": 0.5,
         "mtj_train_checkpoint_seconds_total": 0.75,
     }
+
+
+def test_the_process_that_writes_checkpoints_tells_of_their_faults(port: int) -> None:
+    metrics = TrainingMetrics("chorales", 3, 0, port, faults=lambda: Faults(failed=2, damaged=1), host="127.0.0.1")
+    told = scrape(port)
+    metrics.close()
+    assert told["mtj_train_checkpoint_failures_total"] == 2.0
+    assert told["mtj_train_checkpoints_damaged_total"] == 1.0
 
 
 def test_progress_is_json(metrics: TrainingMetrics, port: int) -> None:

@@ -21,7 +21,7 @@ OUTPUT = Path("out/bench")
 
 def measured(script: Path) -> dict[str, Any]:
     """The JSON object that a script prints as its last line."""
-    arguments = [prepared_chorales()] if script.stem == "training" else []
+    arguments = [prepared_chorales()] if script.stem in ("checkpoints", "training") else []
     environment = os.environ | ({"OMP_NUM_THREADS": "1"} if script.stem == "recordings" else {})
     printed = subprocess.run(
         [sys.executable, str(script), *arguments], env=environment, check=True, stdout=subprocess.PIPE, text=True

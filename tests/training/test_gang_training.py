@@ -18,7 +18,7 @@ from mtj_api import resolved_json
 from mtj_api.contract import TERMINATION_LOG_ENV, ExitCode
 from mtj_api.load import parse_job
 from mtj_trainer.storage import open_storage
-from mtj_trainer.train.checkpoint import STATE
+from mtj_trainer.train.checkpoint import MANIFEST
 from mtj_trainer.train.supervisor import LOST
 from support.machines import lose
 from support.ports import free_ports
@@ -106,7 +106,7 @@ class GangOfTwo:
     def complete(self) -> list[int]:
         """Steps of the complete checkpoints."""
         keys = (entry.key.split("/") for entry in self._checkpoints.list())
-        return sorted(int(parts[1][5:]) for parts in keys if parts[-1] == STATE)
+        return sorted(int(parts[1][5:]) for parts in keys if parts[-1] == MANIFEST)
 
     def close(self) -> None:
         self._left.close()

@@ -76,7 +76,9 @@ def _outcome(main: Callable[[MusicTrainingJob], None], job: MusicTrainingJob) ->
         return ExitCode.WRONG_JOB
     except Interrupted:
         return ExitCode.INTERRUPTED
-    except PeerLost:  # whoever supervises both says so; what the other left is the reason
+    except PeerLost as lost:  # whoever supervises both says so; what the other left is the reason
+        if str(lost):
+            leave_sentence(str(lost))
         return ExitCode.PEER_LOST
     except Exception as error:
         if os.environ.get(TERMINATION_LOG_ENV):
@@ -84,6 +86,12 @@ def _outcome(main: Callable[[MusicTrainingJob], None], job: MusicTrainingJob) ->
             leave_sentence(f"{type(error).__name__}: {said}" if said else type(error).__name__)
         raise
     return ExitCode.DONE
+
+
+def has_last_words() -> bool:
+    """Whether something was left where the executor looks for it."""
+    path = os.environ.get(TERMINATION_LOG_ENV)
+    return bool(path) and Path(path).exists() and Path(path).stat().st_size > 0
 
 
 def leave_sentence(sentence: str) -> None:

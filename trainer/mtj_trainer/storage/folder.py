@@ -20,9 +20,11 @@ from pathlib import Path
 
 from mtj_api import JobError
 from mtj_trainer.storage.atomic import PARTIAL_SUFFIX, atomic_file
-from mtj_trainer.storage.store import Entry, Storage, below, checked
+from mtj_trainer.storage.store import Entry, Storage, StorageUnavailable, below, checked
 
 _CHUNK = 8 << 20
+_MAY_PASS = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.ESTALE, errno.ETIMEDOUT)
+"""A full disk, and what is said of a mounted one that is away."""
 _RAW_BYTES = 0xEF00
 _SURROGATES = 0xDC00
 _ESCAPED = re.compile("[\uef80-\uefff]")
@@ -89,7 +91,8 @@ class FolderStorage(Storage):
                 raise JobError(f"cannot {doing} this ({error.strerror})", where=self._shown(key)) from error
             raise FileNotFoundError(errno.ENOENT, "no such file", self._shown(key)) from None
         except OSError as error:
-            raise JobError(f"cannot {doing} this ({error.strerror})", where=self._shown(key)) from error
+            kind = StorageUnavailable if error.errno in _MAY_PASS else JobError
+            raise kind(f"cannot {doing} this ({error.strerror})", where=self._shown(key)) from error
 
     def _shown(self, key: str) -> str:
         return str(self._path(key))

@@ -15,7 +15,7 @@ from mtj_api import JobError
 
 
 class StorageUnavailable(JobError):  # noqa: N818 - a JobError, whose kinds are named by what is so
-    """The storage did not answer, after retries. Unlike other faults of a job this one may pass."""
+    """The storage did not answer, after retries, or is full. Unlike other faults of a job this one may pass."""
 
 
 @dataclass(frozen=True)
@@ -30,8 +30,8 @@ class Entry:
 class Storage(ABC):
     """The files below a URL. Keys are relative, with ``/`` between their parts.
 
-    Every method raises ``JobError`` where the place cannot be used (no such bucket, refused credentials, a full
-    disk), and ``StorageUnavailable``, one of its kind, where it could not be reached for now.
+    Every method raises ``JobError`` where the place cannot be used (no such bucket, refused credentials), and
+    ``StorageUnavailable``, one of its kind, where that may pass: it could not be reached, or its disk is full.
     """
 
     url: str

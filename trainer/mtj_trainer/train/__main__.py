@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import asdict
 from typing import Any
 
 from torch import Tensor
 
 from mtj_api import MusicTrainingJob
+from mtj_api.contract import ATTEMPT_ENV
 from mtj_trainer.families.make import make_family
 from mtj_trainer.stage import Interrupted, leave_figures, run_stage, stage_record, stop_requested
 from mtj_trainer.storage import Storage, open_storage
-from mtj_trainer.train.checkpoint import CheckpointFolder, RunState
+from mtj_trainer.storage.mirror import mirror
+from mtj_trainer.train.checkpoint import BEST, CheckpointFolder, Owner, RunState
 from mtj_trainer.train.curves import KEY as CURVES_KEY
 from mtj_trainer.train.curves import Curves
 from mtj_trainer.train.distributed import World, join_world
@@ -24,7 +27,7 @@ from mtj_trainer.train.observe import Observer
 from mtj_trainer.train.tensorboard import ScalarEvents
 
 RECORD = "stages/train.json"
-BEST = "train/best"
+BEST_WEIGHTS = "train/best"
 LOG_EVERY = 10
 
 
@@ -46,8 +49,17 @@ def _train(job: MusicTrainingJob, output: Storage, prepared: dict[str, Any], wor
         give_back()
     run = fingerprint(job, prepared.get("codes") or prepared["dataset"])
     folder = open_storage(job.spec.checkpoint.url).child(run)
-    checkpoints = CheckpointFolder(folder, job.spec.checkpoint.keep)
-    done = checkpoints.complete_steps()
+    wanted = job.spec.checkpoint
+    checkpoints = CheckpointFolder(
+        folder,
+        wanted.keep,
+        keep_best=wanted.keep_best,
+        keep_every_steps=wanted.keep_every_steps,
+        owner=Owner.of(job.metadata.name, output.url, folder.url, os.environ.get(ATTEMPT_ENV, "")),
+    )
+    if world.is_first:
+        checkpoints.claim()
+    resumed = checkpoints.find(world) or 0
     family = make_family(job, prepared)
     metrics = TrainingMetrics(
         job.metadata.name,
@@ -56,8 +68,8 @@ def _train(job: MusicTrainingJob, output: Storage, prepared: dict[str, Any], wor
         job.spec.monitoring.metrics_port,
         processes=world.size,
         checkpoint=lambda: checkpoints.latest if world.is_first else None,
+        faults=lambda: checkpoints.faults if world.is_first else None,
     )
-    resumed = done[-1] if done else 0
     events = None
     if world.is_first:
         print(f"train     {_beginning(job.spec.checkpoint.url, run, resumed)}", flush=True)
@@ -66,7 +78,7 @@ def _train(job: MusicTrainingJob, output: Storage, prepared: dict[str, Any], wor
     observer = Observer(metrics, Curves(output, resumed) if world.is_first else None, events)
 
     def save_best(weights: dict[str, Tensor]) -> None:
-        family.save(folder.child("best"), weights)
+        checkpoints.save_best(lambda best: family.save(best, weights))
 
     intervals = Intervals(LOG_EVERY, job.spec.evaluation.every_steps, job.spec.checkpoint.every_steps)
     try:
@@ -77,13 +89,13 @@ def _train(job: MusicTrainingJob, output: Storage, prepared: dict[str, Any], wor
     if world.is_first:
         figures = _figures(trainer.state)
         if finished:
-            _copy(folder.child("best"), output.child(BEST))
+            mirror(folder.child(BEST), output.child(BEST_WEIGHTS))
             record = {
                 "fingerprint": run,
                 "steps": trainer.state.step,
                 "dataset": prepared["dataset"],
                 "curves": CURVES_KEY,
-                "weights": BEST,
+                "weights": BEST_WEIGHTS,
                 "checkpoints": folder.url,
                 "figures": figures,
             }
@@ -109,15 +121,6 @@ def _figures(state: RunState) -> dict[str, float]:
     if state.best_loss is not None and state.best_step is not None:
         figures |= {"validation.loss": state.best_loss, "validation.best_step": state.best_step}
     return figures
-
-
-def _copy(source: Storage, target: Storage) -> None:
-    """Make ``target`` hold what ``source`` does, a file at a time."""
-    files = [entry.key for entry in source.list()]
-    for gone in {entry.key for entry in target.list()} - set(files):
-        target.delete(gone)
-    for key in files:
-        target.write(key, source.read(key))
 
 
 def _beginning(checkpoints: str, run: str, resumed: int) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import torch
 import torch.distributed as dist
@@ -33,6 +33,9 @@ _LOST = re.compile(
     re.IGNORECASE,
 )
 """What gloo, NCCL and the store say of a peer that is gone."""
+
+
+ChoiceT = TypeVar("ChoiceT")
 
 
 @dataclass(frozen=True)
@@ -61,7 +64,7 @@ class World:
             dist.all_reduce(values)
         return values
 
-    def agreed(self, choice: str) -> str:
+    def agreed(self, choice: ChoiceT) -> ChoiceT:
         """What the first process chose."""
         choices = [choice]
         if self.size > 1:

@@ -18,7 +18,7 @@ from collections.abc import Sequence
 
 from mtj_api.contract import RENDEZVOUS_PORT, ExitCode
 from mtj_trainer.ending import EarlyEnd
-from mtj_trainer.stage import leave_sentence
+from mtj_trainer.stage import has_last_words, leave_sentence
 
 QUIET = {"TORCH_CPP_LOG_LEVEL": "ERROR"}
 """Against a warning for each name that has no address of one kind, in every process."""
@@ -41,7 +41,7 @@ def launch(options: argparse.Namespace) -> int:
     else:
         launcher = Torchrun(options.command, options.nproc_per_node, gang)
     code, sentence = Supervisor(launcher, gang).run()
-    if sentence:
+    if sentence and not (code == ExitCode.PEER_LOST and has_last_words()):
         leave_sentence(sentence)
     return int(code)
 

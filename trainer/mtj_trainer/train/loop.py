@@ -82,7 +82,7 @@ class Trainer(Generic[BatchT]):
             )
         precision = world.agreed(choose_precision(settings.precision, world.device, exact=family.needs_fp32))
         self.state = RunState(seed=settings.seed, precision=precision)
-        restored = checkpoints.load_latest()
+        restored = checkpoints.load_latest(world)
         if restored is not None:
             self.state = restored.state
         self._engine = make_engine(family.model(world.device), settings, world, self.state.precision)
@@ -106,6 +106,7 @@ class Trainer(Generic[BatchT]):
         self._engine.model.train()
         for passes in batches:
             counted, stop, norm = self._step(passes)
+            self._checkpoints.check()
             self.state.step += 1
             self.state.position += batch.size
             self.state.counted += counted
@@ -214,6 +215,7 @@ class Trainer(Generic[BatchT]):
             self._keep_as_best()
             return
         loss_mean = loss_sum / counted
+        self.state.validation_loss, self.state.validation_step = loss_mean, self.state.step
         self._observer.validation(self.state.step, loss_mean)
         if progress:
             progress.say(f"step {self.state.step}: validation loss {loss_mean:.4f} {self._family.unit}")

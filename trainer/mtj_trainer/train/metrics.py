@@ -21,7 +21,7 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
 from mtj_api.contract import PROGRESS_PATH, SCRAPE_PATH
-from mtj_trainer.train.checkpoint import Complete
+from mtj_trainer.train.checkpoint import Complete, Faults
 from mtj_trainer.train.cpu import CpuCollector
 from mtj_trainer.train.gpu import GpuCollector, visible_device
 
@@ -54,6 +54,7 @@ class TrainingMetrics:
         port: of the machine's first process; 0 serves nothing.
         processes: how many train together.
         checkpoint: the last complete one; ``None`` where there is none, or another process writes them.
+        faults: what went wrong with checkpoints; ``None`` where another process writes them.
         host: the address to listen on.
     """
 
@@ -66,12 +67,14 @@ class TrainingMetrics:
         *,
         processes: int = 1,
         checkpoint: Callable[[], Complete | None] = lambda: None,
+        faults: Callable[[], Faults | None] = lambda: None,
         host: str = ALL_INTERFACES,
     ) -> None:
         self._labels = (job, str(rank))
         self._rank = rank
         self._processes = processes
         self._checkpoint = checkpoint
+        self._faults = faults
         self._begun = (0, 0)
         self._latest: StepFigures | None = None
         self._checkpoint_seconds = 0.0
@@ -150,6 +153,10 @@ class TrainingMetrics:
         checkpoint = self._checkpoint()
         if checkpoint is not None:
             yield self._gauge("mtj_train_checkpoint_step", "Step of the last complete checkpoint.", checkpoint.step)
+        faults = self._faults()
+        if faults is not None:
+            yield self._counter("mtj_train_checkpoint_failures", "Tries to write one that failed.", faults.failed)
+            yield self._counter("mtj_train_checkpoints_damaged", "Passed over in reading.", faults.damaged)
         figures = self._latest
         if figures is None:
             return

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 
+from mtj_trainer.storage import StorageUnavailable
 from mtj_trainer.train.checkpoint import RunState
 from mtj_trainer.train.curves import Curves
 from mtj_trainer.train.metrics import TrainingMetrics
@@ -76,10 +78,13 @@ class Observer:
     def checkpoint(self, seconds: float) -> None:
         """Training stood still for so long for a checkpoint: all that was logged is written too."""
         self._metrics.observe_checkpoint(seconds)
-        if self._curves:
-            self._curves.write()
-        if self._events:
-            self._events.sync()
+        try:
+            if self._curves:
+                self._curves.write()
+            if self._events:
+                self._events.sync()
+        except StorageUnavailable as error:
+            print(f"warning: {error}; curves are written with the next checkpoint", file=sys.stderr, flush=True)
 
     def close(self) -> None:
         if self._events:

@@ -1,0 +1,383 @@
+"""The checkpoints of one run: written, found, verified, and deleted when there are newer ones."""
+
+from __future__ import annotations
+
+import json
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from typing import Any
+
+import torch
+from safetensors.torch import load_file
+from torch import Tensor
+
+from mtj_api import JobError
+from mtj_trainer.storage import Storage, StorageUnavailable, open_storage
+from mtj_trainer.storage.mirror import mirror
+from mtj_trainer.train.checkpoint.background import Background, Patience, Write
+from mtj_trainer.train.checkpoint.local import LocalFolder, disk_explained, write_locally
+from mtj_trainer.train.checkpoint.manifest import MANIFEST, Damaged, Manifest, Sum, summed
+from mtj_trainer.train.checkpoint.owner import Owner
+from mtj_trainer.train.checkpoint.retention import Retention
+from mtj_trainer.train.checkpoint.state import (
+    AVERAGED,
+    FILES,
+    OPTIMIZER,
+    STATE,
+    WEIGHTS,
+    Complete,
+    Faults,
+    Restored,
+    RunState,
+)
+from mtj_trainer.train.distributed import World
+
+BEST = "best"
+"""The folder, beside the checkpoints, of the best weights in the form in which they are published."""
+
+_PREFIX = "step-"
+
+
+class CheckpointFolder:
+    """The checkpoints of one run.
+
+    Storing happens in a thread while training goes on, one checkpoint at a time. Tensors in the machine's memory are
+    first written to its own disk, while training waits: a copy in memory would be as large as the whole training
+    state, next to the next step. Those of a GPU are copied into the machine's memory, and training goes on at once.
+
+    Args:
+        folder: where they lie.
+        keep: how many of the newest are kept.
+        keep_best: how many of those with the lowest validation loss.
+        keep_every_steps: those at multiples of this are kept; 0 for none.
+        owner: who writes here; ``None`` where nobody else ever does.
+        patience: how long a storage that fails is borne.
+        say: is given a line for whatever goes wrong and does not end training.
+
+    Attributes:
+        latest: the newest one that is complete, as far as this process has read or written one.
+    """
+
+    def __init__(
+        self,
+        folder: Storage,
+        keep: int,
+        *,
+        keep_best: int = 0,
+        keep_every_steps: int = 0,
+        owner: Owner | None = None,
+        patience: Patience | None = None,
+        say: Callable[[str], None] = lambda line: print(line, file=sys.stderr, flush=True),
+    ) -> None:
+        self.folder = folder
+        self.latest: Complete | None = None
+        self._retention = Retention(keep, keep_best, keep_every_steps)
+        self._owner = owner
+        self._say = say
+        self._background = Background(patience or Patience(), say)
+        self._losses: dict[int, float | None] = {}
+        self._damaged: set[int] = set()
+        self._passed_over = 0
+        self._found: tuple[int, LocalFolder] | None = None
+        self._best: LocalFolder | None = None
+        self._lock = threading.Lock()
+
+    @property
+    def faults(self) -> Faults:
+        """What went wrong so far."""
+        return Faults(self._background.failed, self._passed_over)
+
+    def claim(self) -> None:
+        """Mark the folder as this process's; only the process that writes does so, and before it reads.
+
+        Raises:
+            JobError: it is another job's.
+            Superseded: a later attempt at this job has it.
+        """
+        if self._owner is not None:
+            self._owner.claim(self.folder)
+
+    def complete_steps(self) -> list[int]:
+        """Steps of the checkpoints that were completed, oldest first."""
+        found = (entry.key.split("/") for entry in self.folder.list())
+        steps = (_step(parts[0]) for parts in found if len(parts) == 2 and parts[1] == MANIFEST)
+        return sorted(step for step in steps if step is not None)
+
+    def find(self, world: World | None = None) -> int | None:
+        """Bring the newest checkpoint whose files are all as they were written to this machine's disk.
+
+        Returns:
+            Its step, which the first process chooses for all; ``None`` where no checkpoint was ever completed.
+
+        Raises:
+            JobError: there are some, and all are damaged.
+        """
+        if self._found is None:
+            if world is None or world.is_first:
+                self._found = self._newest_whole()
+            step = self._found[0] if self._found else None
+            if world is not None:
+                step = world.agreed(step)
+                if step is not None and not world.is_first:
+                    self._found = step, self._fetched_as_chosen(step)
+        if self._found is None:
+            return None
+        step = self._found[0]
+        self.latest = Complete(step, self.folder.child(_name(step)).url)
+        return step
+
+    def load_latest(self, world: World | None = None) -> Restored | None:
+        """What ``find`` finds, or has found; ``None`` where no checkpoint was ever completed."""
+        if self.find(world) is None:
+            return None
+        assert self._found is not None
+        (_, local), self._found = self._found, None
+        with local:
+            # Mapped, not read: model and optimizer copy from the files what they take up, and memory holds it once.
+            return Restored(
+                state=RunState(**json.loads((local.path / STATE).read_text())),
+                weights=load_file(local.path / WEIGHTS),
+                averaged=load_file(local.path / AVERAGED),
+                optimizer=torch.load(local.path / OPTIMIZER, map_location="cpu", mmap=True, weights_only=True),
+            )
+
+    def save_best(self, write: Callable[[Storage], None]) -> None:
+        """Take down the best weights so far; they are stored with the next checkpoint, before it is complete.
+
+        Args:
+            write: writes them to a storage, in the form in which they are published.
+
+        Raises:
+            StorageUnavailable: the disk is full. Training cannot go on then: its state would tell of better weights
+                than are stored.
+        """
+        with self._told():
+            local = LocalFolder()
+            with disk_explained(local.path):
+                write(open_storage(str(local.path)))
+        with self._lock:
+            self._best = local
+
+    def save(
+        self,
+        state: RunState,
+        weights: dict[str, Tensor],
+        averaged: dict[str, Tensor],
+        optimizer: dict[str, Any],
+    ) -> None:
+        """Take down everything as it is now, and store it behind the training's back.
+
+        Waits for the one before it; one that cannot be stored for now gives way to this one.
+
+        Raises:
+            JobError: the one before cannot be stored, or storing has failed for too long.
+            Superseded: a later process writes these checkpoints.
+        """
+        with self._told():
+            self._background.await_turn()
+        saved = _Saved(RunState(**asdict(state)), {OPTIMIZER: optimizer, WEIGHTS: weights, AVERAGED: averaged})
+        if any(tensor.device.type != "cpu" for tensor in weights.values()):
+            saved.contents = _copied(saved.contents)
+        else:
+            try:
+                saved.write_locally()
+            except StorageUnavailable as error:
+                with self._told():
+                    self._background.fail(error)
+                return
+        self._background.submit(Write(lambda: self._store(saved), saved.drop))
+
+    def check(self) -> None:
+        """Raise what ended the storing, if anything has, as ``save`` would."""
+        with self._told():
+            self._background.check()
+
+    def wait(self) -> None:
+        """Until everything saved is stored; raises what went wrong, as ``save`` would."""
+        with self._told():
+            self._background.wait()
+
+    def _newest_whole(self) -> tuple[int, LocalFolder] | None:
+        steps = self.complete_steps()
+        passed: list[str] = []
+        for step in reversed(steps):
+            try:
+                found = self._fetched(step)
+            except Damaged as damage:
+                passed.append(f"{self.folder.child(_name(step)).url}: {damage}")
+                self._damaged.add(step)
+                self._passed_over += 1
+            else:
+                for line in passed:
+                    self._say(f"warning: {line}; the checkpoint of step {step} is used instead")
+                return step, found
+        if not steps:
+            return None
+        raise JobError(
+            f"no checkpoint is as it was written ({passed[0].rpartition('/')[2]})",
+            where=self.folder.url,
+            instead="delete that folder to begin anew",
+        )
+
+    def _fetched(self, step: int) -> LocalFolder:
+        """A checkpoint's files on this machine's disk.
+
+        Raises:
+            Damaged: one of them is not as it was written.
+        """
+        folder, local, name = self.folder.child(_name(step)), LocalFolder(), MANIFEST
+        try:
+            manifest = Manifest.decode(folder.read(MANIFEST))
+            for name in FILES:
+                manifest.check(name, folder.fetch(name, local.path / name))
+        except FileNotFoundError:
+            local.close()
+            raise Damaged(f"{name} is lost") from None
+        except BaseException:
+            local.close()
+            raise
+        self._losses[step] = manifest.validation_loss
+        return local
+
+    def _fetched_as_chosen(self, step: int) -> LocalFolder:
+        try:
+            return self._fetched(step)
+        except Damaged as damage:
+            where = self.folder.child(_name(step)).url
+            raise StorageUnavailable(f"{damage}, though the first process found it whole", where=where) from None
+
+    def _store(self, saved: _Saved) -> None:
+        """Store what was saved; may be called again after it failed."""
+        self._check_owner()
+        step, folder = saved.state.step, self.folder.child(_name(saved.state.step))
+        saved.write_locally()
+        folder.delete(MANIFEST)
+        for name in FILES:
+            if name not in saved.stored:
+                path = saved.local.path / name
+                folder.write(name, path)
+                saved.stored[name] = summed(path)
+        self._store_best()
+        self._check_owner()
+        folder.write(MANIFEST, Manifest(saved.stored, saved.validation_loss).encode())
+        self._losses[step] = saved.validation_loss
+        self._damaged.discard(step)
+        self.latest = Complete(step, folder.url)
+        self._tidy()
+
+    def _store_best(self) -> None:
+        with self._lock:
+            best, self._best = self._best, None
+        if best is None:
+            return
+        try:
+            mirror(open_storage(str(best.path)), self.folder.child(BEST))
+        except BaseException:
+            with self._lock:
+                self._best = self._best or best  # there may be better ones by now
+            raise
+
+    def _tidy(self) -> None:
+        """Delete what is not kept: checkpoints that newer ones replace, those that are damaged, and unfinished ones."""
+        parts = [entry.key.split("/") for entry in self.folder.list()]
+        there = {step for first, *_ in parts if (step := _step(first)) is not None}
+        complete = {step for first, *rest in parts if rest == [MANIFEST] and (step := _step(first)) is not None}
+        kept = self._retention.kept({step: self._loss(step) for step in complete - self._damaged})
+        for step in sorted(there - kept):
+            self.folder.delete(f"{_name(step)}/{MANIFEST}")
+            self.folder.delete_tree(_name(step))
+
+    def _loss(self, step: int) -> float | None:
+        if step not in self._losses:
+            try:
+                self._losses[step] = Manifest.decode(self.folder.read(f"{_name(step)}/{MANIFEST}")).validation_loss
+            except (Damaged, FileNotFoundError):
+                return None
+        return self._losses[step]
+
+    def _check_owner(self) -> None:
+        if self._owner is not None:
+            self._owner.check(self.folder)
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        """Add to what ends training where it can go on."""
+        try:
+            yield
+        except JobError as error:
+            newest = f"the newest complete checkpoint is that of step {self.latest.step}" if self.latest else ""
+            error.instead = "; ".join(filter(None, (error.instead, newest or "no checkpoint is complete yet")))
+            raise
+
+
+class _Saved:
+    """A checkpoint on its way.
+
+    Attributes:
+        contents: what is still in memory, by file.
+        stored: what is where it belongs, by file.
+    """
+
+    def __init__(self, state: RunState, contents: dict[str, Any]) -> None:
+        self.state = state
+        self.contents = contents
+        self.stored: dict[str, Sum] = {}
+        self._local: LocalFolder | None = None
+
+    @property
+    def local(self) -> LocalFolder:
+        assert self._local is not None
+        return self._local
+
+    @property
+    def validation_loss(self) -> float | None:
+        """What was measured at this very step."""
+        return self.state.validation_loss if self.state.validation_step == self.state.step else None
+
+    def write_locally(self) -> None:
+        """Bring what is in memory to this machine's disk, unless that is done.
+
+        Raises:
+            Lost: the disk is full.
+        """
+        if self._local is not None:
+            return
+        local = LocalFolder()
+        try:
+            write_locally(self.contents, local.path)
+            with disk_explained(local.path):
+                (local.path / STATE).write_text(json.dumps(asdict(self.state), indent=2) + "\n")
+        except BaseException:
+            local.close()
+            raise
+        self._local = local
+
+    def drop(self) -> None:
+        """Let go of it."""
+        self.contents.clear()
+        if self._local is not None:
+            self._local.close()
+
+
+def _name(step: int) -> str:
+    return f"{_PREFIX}{step:08d}"
+
+
+def _step(name: str) -> int | None:
+    """The step of a checkpoint's folder; ``None`` for any other name."""
+    number = name.removeprefix(_PREFIX)
+    return int(number) if number.isdecimal() and name == _name(int(number)) else None
+
+
+def _copied(value: Any) -> Any:
+    """A copy on the CPU that later training steps do not touch."""
+    if isinstance(value, Tensor):
+        return value.detach().to("cpu", copy=True).contiguous()
+    if isinstance(value, dict):
+        return {key: _copied(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_copied(item) for item in value]
+    return value

@@ -1,0 +1,33 @@
+"""Which checkpoints of a run are kept."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Retention:
+    """How many are kept; one that any of these keeps is kept.
+
+    Attributes:
+        newest: of the newest, at least 1.
+        best: of those with the lowest validation loss.
+        every_steps: each whose step is a multiple of this; 0 for none.
+    """
+
+    newest: int
+    best: int = 0
+    every_steps: int = 0
+
+    def kept(self, losses: Mapping[int, float | None]) -> set[int]:
+        """Steps of the checkpoints that are kept, of all that there are.
+
+        Args:
+            losses: the validation loss at each step that has a checkpoint; ``None`` where none was measured.
+        """
+        steps = sorted(losses)
+        measured = {step: loss for step, loss in losses.items() if loss is not None}
+        best = sorted(measured, key=lambda step: (measured[step], -step))[: self.best]
+        regular = [step for step in steps if self.every_steps and step % self.every_steps == 0]
+        return {*steps[-self.newest :], *best, *regular}
