@@ -22,6 +22,7 @@ from torch import Tensor
 from mtj_trainer.stage import work_dir
 from mtj_trainer.storage import Storage
 from mtj_trainer.tensors import save_tensors
+from mtj_trainer.train.bad_steps import StepHistory
 
 STATE, WEIGHTS, AVERAGED, OPTIMIZER = "state.json", "weights.safetensors", "averaged.safetensors", "optimizer.pt"
 
@@ -41,6 +42,7 @@ class RunState:
         loss: as it was last logged.
         window, window_counted: the loss and its terms since the last logged step, as sums and what they are sums over.
         best_loss, best_step: the best validation loss so far.
+        history: of its steps, by which the next ones are judged.
     """
 
     step: int = 0
@@ -55,6 +57,17 @@ class RunState:
     window_counted: int = 0
     best_loss: float | None = None
     best_step: int | None = None
+    history: StepHistory = field(default_factory=StepHistory)
+
+    @classmethod
+    def read(cls, text: bytes) -> RunState:
+        """What ``written`` made."""
+        found = json.loads(text)
+        return cls(**{**found, "history": StepHistory(**found.get("history", {}))})
+
+    def written(self) -> bytes:
+        """As JSON."""
+        return (json.dumps(asdict(self), indent=2) + "\n").encode()
 
 
 @dataclass(frozen=True)
@@ -105,11 +118,25 @@ class CheckpointFolder:
     def load_latest(self) -> Restored | None:
         """The newest complete checkpoint, or ``None`` where there is none."""
         steps = self.complete_steps()
-        if not steps:
-            return None
-        folder = self.folder.child(_name(steps[-1]))
-        self.latest = Complete(steps[-1], folder.url)
-        state = RunState(**json.loads(folder.read(STATE)))
+        return self.load(steps[-1]) if steps else None
+
+    def good_step(self) -> int | None:
+        """Where to go back to: the newest complete checkpoint after a good step, else the oldest; ``None`` for none."""
+        steps = self.complete_steps()
+        good = (step for step in reversed(steps) if self._state(step).history.last_was_good)
+        return next(good, steps[0] if steps else None)
+
+    def discard_after(self, step: int) -> None:
+        """Delete the checkpoints of later steps."""
+        for later in self.complete_steps():
+            if later > step:
+                self._delete(later)
+
+    def load(self, step: int) -> Restored:
+        """A complete checkpoint."""
+        folder = self.folder.child(_name(step))
+        self.latest = Complete(step, folder.url)
+        state = self._state(step)
         with tempfile.TemporaryDirectory(prefix="checkpoint-", dir=work_dir()) as path:
             weights, averaged, optimizer = (
                 folder.fetch(key, Path(path) / key) for key in (WEIGHTS, AVERAGED, OPTIMIZER)
@@ -137,7 +164,7 @@ class CheckpointFolder:
             contents = _copied(contents)
         else:
             _write(contents, Path(local.name))
-        self._writing = self._pool.submit(self._store, RunState(**asdict(state)), contents, local)
+        self._writing = self._pool.submit(self._store, state.step, state.written(), contents, local)
 
     def wait(self) -> None:
         """Until everything saved is written; raises what went wrong in writing."""
@@ -145,17 +172,25 @@ class CheckpointFolder:
             self._writing.result()
             self._writing = None
 
-    def _store(self, state: RunState, contents: dict[str, Any], local: tempfile.TemporaryDirectory[str]) -> None:
-        folder = self.folder.child(_name(state.step))
+    def _store(
+        self, step: int, state: bytes, contents: dict[str, Any], local: tempfile.TemporaryDirectory[str]
+    ) -> None:
+        folder = self.folder.child(_name(step))
         with local as path:
             _write(contents, Path(path))
             for key in (WEIGHTS, AVERAGED, OPTIMIZER):
                 folder.write(key, Path(path) / key)
-        folder.write(STATE, (json.dumps(asdict(state), indent=2) + "\n").encode())
-        self.latest = Complete(state.step, folder.url)
-        for step in self.complete_steps()[: -self._keep]:
-            self.folder.delete(f"{_name(step)}/{STATE}")
-            self.folder.delete_tree(_name(step))
+        folder.write(STATE, state)
+        self.latest = Complete(step, folder.url)
+        for old in self.complete_steps()[: -self._keep]:
+            self._delete(old)
+
+    def _state(self, step: int) -> RunState:
+        return RunState.read(self.folder.read(f"{_name(step)}/{STATE}"))
+
+    def _delete(self, step: int) -> None:
+        self.folder.delete(f"{_name(step)}/{STATE}")
+        self.folder.delete_tree(_name(step))
 
 
 def reseed(seed: int, step: int, rank: int) -> None:
