@@ -48,6 +48,8 @@ class Batch(SpecModel):
     """Sequences a step over all processes."""
     accumulation: int = Field(default=1, ge=1, le=4096)
     """Into how many passes a step is divided, to save memory."""
+    auto: bool = False
+    """Where memory runs out, go on from the last checkpoint with twice as many passes, as often as it takes."""
 
 
 class Regularization(SpecModel):

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import asdict
 from typing import Any
 
 from torch import Tensor
 
 from mtj_api import MusicTrainingJob
+from mtj_api.contract import OUT_OF_MEMORY_ENV
 from mtj_trainer.families.make import make_family
 from mtj_trainer.stage import Interrupted, leave_figures, run_stage, stage_record, stop_requested
 from mtj_trainer.storage import Storage, open_storage
@@ -21,6 +23,7 @@ from mtj_trainer.train.heap import give_back
 from mtj_trainer.train.loop import Intervals, Trainer
 from mtj_trainer.train.metrics import TrainingMetrics
 from mtj_trainer.train.observe import Observer
+from mtj_trainer.train.passes import out_of_memory, ran_out, settle
 from mtj_trainer.train.tensorboard import ScalarEvents
 
 RECORD = "stages/train.json"
@@ -46,6 +49,11 @@ def _train(job: MusicTrainingJob, output: Storage, prepared: dict[str, Any], wor
         give_back()
     run = fingerprint(job, prepared.get("codes") or prepared["dataset"])
     folder = open_storage(job.spec.checkpoint.url).child(run)
+    if settings.batch.auto:
+        passes = settle(job.spec, folder, world, ran_out_before=OUT_OF_MEMORY_ENV in os.environ)
+        settings.batch.accumulation = passes.accumulation
+        if world.is_first and passes.because:
+            print(f"train     {passes.accumulation} passes a step, as {passes.because}", flush=True)
     checkpoints = CheckpointFolder(folder, job.spec.checkpoint.keep)
     done = checkpoints.complete_steps()
     family = make_family(job, prepared)
@@ -69,13 +77,19 @@ def _train(job: MusicTrainingJob, output: Storage, prepared: dict[str, Any], wor
         family.save(folder.child("best"), weights)
 
     intervals = Intervals(LOG_EVERY, job.spec.evaluation.every_steps, job.spec.checkpoint.every_steps)
+    in_steps = False
     try:
         trainer = Trainer(family, settings, world, checkpoints, save_best, observer, intervals, stop_requested.is_set)
+        in_steps = True
         finished = trainer.run()
+    except Exception as error:
+        if not ran_out(error):
+            raise
+        raise out_of_memory(job.spec, world, in_steps=in_steps) from error
     finally:
         observer.close()
     if world.is_first:
-        figures = _figures(trainer.state)
+        figures = _figures(trainer.state, settings.batch.accumulation)
         if finished:
             _copy(folder.child("best"), output.child(BEST))
             record = {
@@ -96,7 +110,7 @@ def _train(job: MusicTrainingJob, output: Storage, prepared: dict[str, Any], wor
     return finished
 
 
-def _figures(state: RunState) -> dict[str, float]:
+def _figures(state: RunState, accumulation: int) -> dict[str, float]:
     figures: dict[str, float] = {
         "train.steps": state.step,
         "train.seconds": state.seconds,
@@ -108,6 +122,11 @@ def _figures(state: RunState) -> dict[str, float]:
         figures["train.loss"] = state.loss
     if state.best_loss is not None and state.best_step is not None:
         figures |= {"validation.loss": state.best_loss, "validation.best_step": state.best_step}
+    figures |= {
+        "train.accumulation": accumulation,
+        "train.bad_steps": state.history.bad_steps,
+        "train.rollbacks": state.history.rollbacks,
+    }
     return figures
 
 
