@@ -138,7 +138,7 @@ def test_another_death_leaves_the_passes_as_they_are(machine: Machine, tmp_path:
 
 
 def test_one_sequence_a_pass_is_the_least(machine: Machine, tmp_path: Path) -> None:
-    with pytest.raises(JobError, match="with 1 sequence a pass; (write|make)"):
+    with pytest.raises(JobError, match="with 1 sequence a pass; "):
         machine.attempt(job(tmp_path, auto=True, accumulation=8), most=0)
     with pytest.raises(JobError, match="with 1 sequence a pass"):
         machine.attempt(job(tmp_path, auto=True, accumulation=8), most=8, told=True)
