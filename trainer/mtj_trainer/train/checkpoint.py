@@ -120,11 +120,17 @@ class CheckpointFolder:
         steps = self.complete_steps()
         return self.load(steps[-1]) if steps else None
 
-    def good_step(self) -> int | None:
-        """Where to go back to: the newest complete checkpoint after a good step, else the oldest; ``None`` for none."""
+    def good_step(self, every: int) -> int | None:
+        """Where to go back to: the newest complete checkpoint after a good step, else the oldest; ``None`` for none.
+
+        Args:
+            every: steps between those that are saved in any case. These come first: a run that was stopped in between
+                has others besides, and is to go back to where it would have gone without.
+        """
         steps = self.complete_steps()
-        good = (step for step in reversed(steps) if self._state(step).history.last_was_good)
-        return next(good, steps[0] if steps else None)
+        good = [step for step in steps if self._state(step).history.last_was_good]
+        regular = [step for step in good if step % every == 0]
+        return max(regular or good or steps[:1], default=None)
 
     def discard_after(self, step: int) -> None:
         """Delete the checkpoints of later steps."""

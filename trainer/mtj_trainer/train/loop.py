@@ -124,7 +124,7 @@ class Trainer(Generic[BatchT]):
         self._buffers = Buffers(self._engine.model)
         self._taken: Taken | None = None
         self._norm = 0.0
-        self._why = ""
+        self._why = "it was the last of them"
 
     def run(self) -> bool:
         """Train to the last step; ``False`` if told to stop before, with everything saved.
@@ -167,6 +167,8 @@ class Trainer(Generic[BatchT]):
                     self._log(progress)
                 if validates:
                     self._validate(progress)
+                if saves and state.history.last_was_good:
+                    state.history.fruitless = 0
                 if saves or stop:
                     self._checkpoint()
                 if stop and not is_last:
@@ -180,7 +182,7 @@ class Trainer(Generic[BatchT]):
             JobError: that was done often enough, or there is no checkpoint.
         """
         self._checkpoints.wait()
-        found = self._checkpoints.good_step() if self._world.is_first else None
+        found = self._checkpoints.good_step(self._every.checkpoint) if self._world.is_first else None
         step = self._world.agreed("" if found is None else str(found))
         left = self.state
         if not step or left.history.fruitless >= self._settings.bad_steps.fail_after:
@@ -363,8 +365,6 @@ class Trainer(Generic[BatchT]):
         weights = self._engine.whole(self._engine.parts())
         averaged = self._engine.whole(self._averaged.weights)
         optimizer = self._engine.optimizer_state()
-        if self.state.history.last_was_good:
-            self.state.history.fruitless = 0
         if self._world.is_first:
             self._checkpoints.save(self.state, weights, averaged, optimizer)
             self._observer.checkpoint(time.perf_counter() - began)
