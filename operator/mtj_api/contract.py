@@ -26,6 +26,9 @@ line of JSON with its key figures: ``{"figures": {...}, "checkpoint": {"step": 3
 TERMINATION_BYTES = 4096
 """What a kubelet keeps of a termination message."""
 
+OUT_OF_MEMORY_ENV = "MTJ_OUT_OF_MEMORY"
+"""Is ``1`` in an attempt at a stage whose attempt before ran out of memory, and is not there in any other."""
+
 WORK_DIR_ENV = "MTJ_WORK_DIR"
 """Names a folder on the node's own disk for caches; it may vanish between runs."""
 
@@ -71,5 +74,7 @@ class ExitCode(IntEnum):
     """The job or its data cannot work as written: a retry would fail in the same way."""
     PEER_LOST = 69
     """Another process of the same stage went away; this one did nothing wrong."""
+    OUT_OF_MEMORY = 71
+    """Memory ran out. Another attempt, which is told so by ``OUT_OF_MEMORY_ENV``, needs less where the job lets it."""
     INTERRUPTED = 75
     """Told to stop, and stopped with everything saved: running it again goes on from there."""

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ import pytest
 from mtj_api import JobError
 from mtj_api.contract import ExitCode
 from mtj_operator.execute import LocalExecutor
+from mtj_operator.execute.local import MOST_TRIES, NEEDS_LESS
 from mtj_operator.execute.lock import held
 from support.witness import Witness, eventually, is_alive
 
@@ -150,3 +152,32 @@ def test_files_for_the_stages_are_there_when_they_run(tmp_path: Path, witness: W
     executor = LocalExecutor(tmp_path / "work", os.environ, files={job: "a job"}, announce=lambda _line: None)
     executor.run(witness.plan(witness.stage("prepare", f"note(open({str(job)!r}).read())")))
     assert witness.notes == ["a job"]
+
+
+SHRINKS = """
+note(os.environ.get("MTJ_OUT_OF_MEMORY", "not told"))
+if len((here / "notes").read_text().split("\\n")) <= 3:
+    pathlib.Path(os.environ["MTJ_TERMINATION_LOG"]).write_text("memory ran out")
+    sys.exit(71)
+"""
+
+
+def test_a_stage_that_ran_out_of_memory_is_told_so_and_run_again_where_that_helps(
+    tmp_path: Path, witness: Witness
+) -> None:
+    stage = replace(witness.stage("train", SHRINKS), shrinks=True)
+    assert executor_in(tmp_path).run(witness.plan(stage)).code == ExitCode.DONE
+    assert witness.notes == ["not told", "1", "1"]
+
+
+def test_where_it_does_not_help_the_setting_is_named(tmp_path: Path, witness: Witness) -> None:
+    outcome = executor_in(tmp_path).run(witness.plan(witness.stage("train", SHRINKS)))
+    assert outcome.code == ExitCode.OUT_OF_MEMORY
+    assert outcome.sentence == f"memory ran out; {NEEDS_LESS}"
+    assert witness.notes == ["not told"]
+
+
+def test_a_stage_that_never_has_enough_is_not_run_for_ever(tmp_path: Path, witness: Witness) -> None:
+    stage = replace(witness.stage("train", "note('tried'); sys.exit(71)"), shrinks=True)
+    assert executor_in(tmp_path).run(witness.plan(stage)).code == ExitCode.OUT_OF_MEMORY
+    assert len(witness.notes) == MOST_TRIES + 1

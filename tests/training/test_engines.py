@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import subprocess
 import sys
@@ -43,6 +44,17 @@ STOPPED = {
     "from ZeRO 3 to ddp": (zero(3), ""),
     "from ZeRO 1 to ZeRO 2": (zero(1), zero(2)),
 }
+POISONED = {
+    "a gradient that is no number": ((5,), "gradient nan"),
+    "a gradient that is infinite": ((5,), "gradient inf"),
+    "a loss that spikes": ((13,), "loss spike"),
+    "a gradient that spikes": ((13,), "gradient spike"),
+    "a return to a checkpoint": ((9, 12, 13), "loss nan"),
+}
+"""Steps that are bad, and how."""
+
+ENGINES = {"ddp": "", **{f"ZeRO {stage}": zero(stage) for stage in range(4)}}
+ENGINES["ZeRO 2, offload"] = zero(2, offload="optimizer")
 
 
 @dataclass(frozen=True)
@@ -66,6 +78,11 @@ class Trained:
         return [row["gradient_norm"] for row in self.rows if "gradient_norm" in row]
 
     @property
+    def histories(self) -> list[dict[str, Any]]:
+        """What each process remembers of its steps."""
+        return [json.loads((self.folder / f"history{rank}.json").read_text()) for rank in range(2)]
+
+    @property
     def best(self) -> dict[str, Tensor]:
         return load_file(self.folder / "best/model.safetensors")
 
@@ -85,6 +102,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name, (first, then) in STOPPED.items():
         runs += [run(name, first, STOP), run(name, then)]
     runs += [run("ddp, bf16", "", precision="bf16"), run("ZeRO 3, bf16", zero(3), precision="bf16")]
+    for name, (steps, kind) in POISONED.items():
+        for engine, training in ENGINES.items():
+            lines = f"badSteps: {{rollBackAfter: 3}}\n    {training}"
+            runs.append(run(f"{name}, {engine}", lines) | {"poisoned": steps, "kind": kind})
     launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     done = subprocess.run(
         [*launch, trained_together.__file__, json.dumps(runs)],
@@ -127,3 +148,17 @@ def test_what_zero_publishes_is_the_whole_model(folder: Path, stage: int) -> Non
     assert {name: tensor.shape for name, tensor in zero.items()} == {name: t.shape for name, t in ddp.items()}
     for name, tensor in zero.items():
         assert tensor.sub(ddp[name]).abs().max() < 1e-4, name
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("name", POISONED)
+def test_every_engine_leaves_out_the_same_bad_steps(folder: Path, name: str, engine: str) -> None:
+    run, ddp = Trained(folder / f"{name}, {engine}"), Trained(folder / f"{name}, ddp")
+    one, other = run.histories
+    assert one == other, "the processes agree"
+    counted = ("position", "not_finite", "spikes", "rollbacks", "recent", "last_was_good")
+    assert {name: one[name] for name in counted} == {name: ddp.histories[0][name] for name in counted}
+    assert one["not_finite"] + one["spikes"] == len(POISONED[name][0])
+    assert one["rollbacks"] == (1 if name == "a return to a checkpoint" else 0)
+    assert run.losses == pytest.approx(ddp.losses, abs=1e-5)
+    assert all(map(math.isfinite, run.losses))

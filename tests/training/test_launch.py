@@ -21,10 +21,11 @@ from support.ports import free_ports
 from support.witness import eventually
 
 TESTS = Path(__file__).parents[1]
-PEER_LOST, INTERRUPTED, WRONG_JOB, CRASHED = (
+PEER_LOST, INTERRUPTED, WRONG_JOB, OUT_OF_MEMORY, CRASHED = (
     ExitCode.PEER_LOST,
     ExitCode.INTERRUPTED,
     ExitCode.WRONG_JOB,
+    ExitCode.OUT_OF_MEMORY,
     ExitCode.CRASHED,
 )
 
@@ -46,6 +47,8 @@ PEER_LOST, INTERRUPTED, WRONG_JOB, CRASHED = (
         pytest.param(None, "stopped", INTERRUPTED, id="stopped while waiting for others"),
         pytest.param([-9, 75], "stopped killed", INTERRUPTED, id="one would not end and was killed"),
         pytest.param([-9, 75], "stopped", CRASHED, id="one ran out of memory while it saved"),
+        pytest.param([69, 71], "", OUT_OF_MEMORY, id="one found no memory and took the others along"),
+        pytest.param([71, 65], "", WRONG_JOB, id="two found no memory, and one that nothing will help"),
         pytest.param([69, 69], "", PEER_LOST, id="another machine is gone"),
         pytest.param([-15, -15], "lost", PEER_LOST, id="another machine is gone before the first step"),
         pytest.param([-6, 69], "lost", PEER_LOST, id="NCCL ended a process whose peers are gone"),
@@ -68,6 +71,8 @@ def test_what_the_end_of_processes_means(codes: Sequence[int] | None, seen: str,
         (PEER_LOST, [Failure(69, 1)], LOST),
         (CRASHED, [Failure(-9, 3)], "training process 3 was ended by SIGKILL, which the system sends when memory .*"),
         (CRASHED, [Failure(-9)], "a training process was ended by SIGKILL, .*"),
+        (OUT_OF_MEMORY, [Failure(-9, 3)], "the system ended training process 3, as memory ran out"),
+        (OUT_OF_MEMORY, [Failure(71, 3)], ""),
         (CRASHED, [Failure(1, 0)], ""),
         (WRONG_JOB, [Failure(65, 0)], ""),
         (INTERRUPTED, [Failure(75, 0)], ""),

@@ -227,14 +227,14 @@ def test_a_model_made_with_other_tokens_is_refused(dataset: PreparedDataset, tmp
         (changed(precision="fp16"), "spec.training.precision: fp16 needs a GPU; write auto, bf16 or fp32"),
         (
             parse_job(JOB.replace("learningRate: 0.01", "learningRate: 1.0, gradientClip: 1000.0")).job,
-            "the loss became not a number",
+            "steps were bad",
         ),
     ],
 )
 def test_what_cannot_be_trained_is_said_in_a_sentence(
     dataset: PreparedDataset, tmp_path: Path, job: MusicTrainingJob, sentence: str
 ) -> None:
-    if "not a number" in sentence:
+    if "were bad" in sentence:
         assert job.spec.training is not None
         job.spec.training.optimizer.learning_rate = 1e20
     with pytest.raises(JobError) as refused:

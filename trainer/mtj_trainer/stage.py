@@ -29,6 +29,10 @@ class PeerLost(Exception):  # noqa: N818 - it is no error of this process
     """Another process of the stage went away, and this one cannot go on without it."""
 
 
+class OutOfMemory(Exception):  # noqa: N818 - another attempt needs less
+    """Memory ran out, and another attempt that is told so needs less of it. Its text is a sentence."""
+
+
 stop_requested = threading.Event()
 """Set by SIGTERM or SIGINT. A stage with state to save looks at it between steps and raises ``Interrupted``."""
 
@@ -74,6 +78,9 @@ def _outcome(main: Callable[[MusicTrainingJob], None], job: MusicTrainingJob) ->
     except JobError as error:
         leave_sentence(str(error))
         return ExitCode.WRONG_JOB
+    except OutOfMemory as error:
+        leave_sentence(str(error))
+        return ExitCode.OUT_OF_MEMORY
     except Interrupted:
         return ExitCode.INTERRUPTED
     except PeerLost as lost:  # whoever supervises both says so; what the other left is the reason

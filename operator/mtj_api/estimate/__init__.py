@@ -1,6 +1,6 @@
 """How much memory training takes, by arithmetic alone, and whether a machine has it."""
 
-from mtj_api.estimate.fits import Shortage, shortage
+from mtj_api.estimate.fits import Shortage, shortage, ways_with_less
 from mtj_api.estimate.process import (
     TOLERANCE,
     MemoryEstimate,
@@ -24,4 +24,5 @@ __all__ = [
     "published_sizes",
     "shortage",
     "sizes_in",
+    "ways_with_less",
 ]

@@ -22,6 +22,7 @@ from mtj_api.spec.monitoring import Monitoring
 from mtj_api.spec.reference import JobReference
 from mtj_api.spec.scheduling import PodResources, PodTemplate, Retries, Scheduling, StageResources, Toleration, Volume
 from mtj_api.spec.training import (
+    BadSteps,
     Batch,
     DeepSpeed,
     Losses,
@@ -37,6 +38,7 @@ __all__ = [
     "Architecture",
     "AudioPreparation",
     "Augmentation",
+    "BadSteps",
     "Batch",
     "Checkpoint",
     "CodecArchitecture",

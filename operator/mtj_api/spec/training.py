@@ -48,6 +48,8 @@ class Batch(SpecModel):
     """Sequences a step over all processes."""
     accumulation: int = Field(default=1, ge=1, le=4096)
     """Into how many passes a step is divided, to save memory."""
+    auto: bool = False
+    """Where memory runs out, go on from the last checkpoint with twice as many passes, as often as it takes."""
 
 
 class Regularization(SpecModel):
@@ -57,6 +59,21 @@ class Regularization(SpecModel):
     """On the residual branches and embeddings; attention keeps its fast kernel without it."""
     weight_averaging: float = Field(default=0.999, ge=0.0, lt=1.0)
     """Decay of the exponential moving average of the weights that is evaluated and published; 0 is none."""
+
+
+class BadSteps(SpecModel):
+    """Steps whose loss or gradient is not a number, or a spike; they are left out.
+
+    As in OLMo 2 (arXiv 2501.00656) and PaLM (arXiv 2204.02311)."""
+
+    spike: float = Field(default=10.0, ge=0.0, le=1000.0)
+    """Standard deviations above the median of the 128 steps before it, at which a loss or gradient is one; 0 is never.
+    """
+    roll_back_after: int = Field(default=10, ge=1, le=100)
+    """Of the last 100 steps so many bad ones: training goes back to the last good checkpoint, and on past their data.
+    """
+    fail_after: int = Field(default=3, ge=0, le=100)
+    """Of such returns so many without a new good checkpoint: the next time the job fails; 0 is at once."""
 
 
 class DeepSpeed(SpecModel):
@@ -203,6 +220,7 @@ class Training(SpecModel):
     schedule: Schedule = Field(default_factory=Schedule)
     batch: Batch = Field(default_factory=Batch)
     regularization: Regularization = Field(default_factory=Regularization)
+    bad_steps: BadSteps = Field(default_factory=BadSteps)
     losses: Losses = Field(default_factory=Losses)
     crop_seconds: float = Field(default=1.0, ge=0.1, le=60.0)
     """Length of the pieces of recordings that a codec trains on."""

@@ -71,7 +71,8 @@ def check_memory(job: MusicTrainingJob, machine: Machine) -> None:
     if machine.gpus or machine.memory is None:
         return
     lacking = shortage(job.spec, machine.memory, started_sizes(job))
-    if lacking is not None and lacking.certain:
+    assert lacking is None or job.spec.training is not None
+    if lacking is not None and lacking.certain and not (job.spec.training.batch.auto and lacking.helped_by_passes):
         raise JobError(lacking.what, where="spec.training", instead=lacking.instead)
 
 

@@ -56,6 +56,8 @@ def stage_outcome(stage: str, status: int, sentence: str, *, asked_to_stop: bool
         return DONE
     if status == ExitCode.WRONG_JOB:
         return Outcome(ExitCode.WRONG_JOB, stage, sentence or "the job or its data cannot work as written")
+    if status == ExitCode.OUT_OF_MEMORY and not asked_to_stop:
+        return Outcome(ExitCode.OUT_OF_MEMORY, stage, sentence or "memory ran out")
     if asked_to_stop:
         return Outcome(ExitCode.INTERRUPTED, stage, f"stopped; {GOES_ON}")
     if status == ExitCode.INTERRUPTED:

@@ -13,9 +13,11 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 
-from mtj_api.contract import TERMINATION_LOG_ENV, WORK_DIR_ENV
+from mtj_api.contract import OUT_OF_MEMORY_ENV, TERMINATION_LOG_ENV, WORK_DIR_ENV, ExitCode
 from mtj_operator.execute import guard
 from mtj_operator.execute.executor import DONE, Outcome, stage_outcome
 from mtj_operator.execute.lock import held, tell
@@ -26,9 +28,16 @@ GRACE_SECONDS = 90.0
 
 LONGEST_SENTENCE = 4096
 
+MOST_TRIES = 20
+"""How often a stage that runs out of memory is run again: each time a pass has half as many examples, at most 2**20."""
+
+NEEDS_LESS = "write training.batch.auto: true, and the same command goes on with less at a time"
+
 
 class LocalExecutor:
     """Runs each stage as a child process that inherits the terminal, and stops at the first that fails.
+
+    One that ran out of memory and needs less when it is told so is run again at once.
 
     Args:
         work_dir: the job's own folder on this machine's disk; two executors never use one at a time.
@@ -75,6 +84,13 @@ class LocalExecutor:
                 tell(lock, stage.name)
                 self._announce(f"[{number}/{len(plan.stages)}] {stage.name}")
                 outcome = self._run_stage(stage, lock)
+                tries = MOST_TRIES if stage.shrinks else 0
+                while outcome.code == ExitCode.OUT_OF_MEMORY and tries and not self._stops:
+                    tries -= 1
+                    self._announce(f"{stage.name} again: {outcome.sentence}")
+                    outcome = self._run_stage(stage, lock, {OUT_OF_MEMORY_ENV: "1"})
+                if outcome.code == ExitCode.OUT_OF_MEMORY:
+                    return replace(outcome, sentence=f"{outcome.sentence}; {NEEDS_LESS}")
                 if outcome is not DONE:
                     return outcome
         return DONE
@@ -86,7 +102,7 @@ class LocalExecutor:
             self._stopped_at = self._clock()
         os.write(self._wake, b"!")
 
-    def _run_stage(self, stage: Stage, lock: int) -> Outcome:
+    def _run_stage(self, stage: Stage, lock: int, told: Mapping[str, str] = MappingProxyType({})) -> Outcome:
         log = self._work_dir / f"{stage.name}.failure"
         log.unlink(missing_ok=True)
         ours, theirs = socket.socketpair()
@@ -97,6 +113,7 @@ class LocalExecutor:
                     env={
                         **self._environment,
                         **stage.environment,
+                        **told,
                         TERMINATION_LOG_ENV: str(log),
                         WORK_DIR_ENV: str(self._work_dir),
                     },

@@ -56,6 +56,7 @@ class Stage:
         nodes: on how many nodes it runs at once.
         gang: what these are to each other.
         metrics_ports: where the processes of a node tell how they fare, by local rank; empty where none does.
+        shrinks: whether it needs less memory once it is told that it ran out of it.
     """
 
     name: str
@@ -66,6 +67,7 @@ class Stage:
     nodes: int = 1
     gang: Gang = Gang.WHOLE
     metrics_ports: tuple[int, ...] = ()
+    shrinks: bool = False
 
 
 @dataclass(frozen=True)
@@ -186,6 +188,7 @@ def _train(training: Training, metrics_port: int, site: Site) -> Stage:
         threads=max(1, (_cores(site, "train") or 1) // processes),
         nodes=nodes,
         metrics_ports=tuple(range(metrics_port, metrics_port + processes)) if metrics_port else (),
+        shrinks=training.batch.auto,
     )
 
 
@@ -219,6 +222,7 @@ def _stage(
     nodes: int = 1,
     gang: Gang = Gang.WHOLE,
     metrics_ports: tuple[int, ...] = (),
+    shrinks: bool = False,
 ) -> Stage:
     return Stage(
         name=name,
@@ -229,4 +233,5 @@ def _stage(
         nodes=nodes,
         gang=gang,
         metrics_ports=metrics_ports,
+        shrinks=shrinks,
     )

@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 
-from mtj_api.status import StageStatus
+from mtj_api.contract import OUT_OF_MEMORY_ENV
+from mtj_api.status import JobStatus, StageStatus
+from mtj_operator.plan.observed import PodSnapshot
 from mtj_operator.plan.story import Decision, decide
 from mtj_operator.plan.story.clock import rfc3339
 from mtj_operator.plan.story.retrying import LONGEST_PAUSE, QUICK
@@ -22,7 +24,11 @@ def after(row: StageStatus, *children: Any, **retries: int) -> Decision:
 
 
 def train_row(decision: Decision) -> StageStatus:
-    return next(row for row in decision.status.stages if row.name == "train")
+    return train_row_of(decision.status)
+
+
+def train_row_of(status: JobStatus) -> StageStatus:
+    return next(row for row in status.stages if row.name == "train")
 
 
 @pytest.mark.parametrize(
@@ -116,3 +122,30 @@ def test_attempts_that_the_status_has_lost_sight_of_are_counted_one_by_one() -> 
     crashes = [ended(1, attempt=n, job=f"chorales-train-{n}", name=f"chorales-train-{n}-0") for n in (1, 2)]
     decision = after(train("Waiting", 0), failed(), failed("train", 2), job("train", 3), pod(attempt=3), *crashes)
     assert (train_row(decision).attempt, train_row(decision).retries) == (3, 2)
+
+
+@pytest.mark.parametrize(
+    ("end", "told"),
+    [
+        (ended(137, exit_reason="OOMKilled"), "1"),
+        (ended(71, "memory ran out with 4 sequences a pass; the next attempt takes 2"), "1"),
+        (CRASH, None),
+        (LOSS, None),
+        (ended(137, disrupted="preempted"), None),
+    ],
+)
+def test_an_attempt_is_told_that_the_one_before_ran_out_of_memory(end: PodSnapshot, told: str | None) -> None:
+    status = after(train(), failed(ended=NOW - 30), end).status
+    assert train_row_of(status).out_of_memory == (True if told else None)
+    again = decide(seen(status.model_copy(update={"observed_generation": 1})), SETTINGS, NOW)
+    made = [child.object for child in again.children if child.object["kind"] == "Job"]
+    environment = {
+        variable["name"]: variable.get("value")
+        for variable in made[0]["spec"]["template"]["spec"]["containers"][0]["env"]
+    }
+    assert environment.get(OUT_OF_MEMORY_ENV) == told
+
+
+def test_only_the_attempt_after_one_that_ran_out_of_memory_is_told_so() -> None:
+    row = train_row(after(train(attempt=2, outOfMemory=True), failed("train", 2), ended(1, attempt=2)))
+    assert row.out_of_memory is None

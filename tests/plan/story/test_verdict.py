@@ -15,6 +15,10 @@ from support.sightings import NOW, ended, failed, job, pod
 
 ZERO, ONE = "chorales-train-1-0", "chorales-train-1-1"
 LOG = "; its log may say why (mtj logs)"
+OOM = (
+    "the system ended it, as it ran out of memory; raise scheduling.resources.train.memory, or write "
+    "training.batch.auto: true, with which the next attempt divides a step into more passes"
+)
 LOST = pod(1, deleted=True, vanishes=NOW - LOST_AFTER)
 GOING = pod(1, deleted=True, vanishes=NOW - LOST_AFTER + 1)
 
@@ -47,8 +51,16 @@ def by_job(code: int | None, reason: str = "PodFailurePolicy") -> JobSnapshot:
             failed(),
             [ended(1, "a peer is silent"), ended(137, exit_reason="OOMKilled", index=1)],
             End.FAILED,
-            "it ran out of memory; raise scheduling.resources.train.memory or lower training.batch.size",
+            OOM,
         ),
+        (
+            failed(),
+            [ended(71, "memory ran out with 4 sequences a pass")],
+            End.FAILED,
+            "memory ran out with 4 sequences a pass",
+        ),
+        (failed(), [ended(1, "a peer is silent"), ended(71, "memory ran out", 1)], End.FAILED, "memory ran out"),
+        (failed(), [ended(71)], End.FAILED, "it ran out of memory"),
         (failed(), [ended(137, exit_reason="Error")], End.FAILED, f"it was ended by SIGKILL{LOG}"),
         (failed(), [ended(69)], End.DISRUPTED, f"{ZERO} lost another process that it works with"),
         (failed(), [ended(69), ended(75, index=1)], End.DISRUPTED, f"{ONE} was told to stop, and saved its work"),
@@ -93,7 +105,28 @@ def test_an_attempt_ends_by_the_fault_of_the_job_of_the_stage_or_of_nobody(
 def test_who_runs_out_of_memory_is_told_which_field_to_raise(stage: str, advice: str) -> None:
     found = judge(stage, failed(stage), [ended(137, exit_reason="OOMKilled")], NOW)
     assert isinstance(found, Verdict)
-    assert found.why == f"it ran out of memory; {advice}"
+    assert found.why == f"the system ended it, as it ran out of memory; {advice}"
+    assert found.out_of_memory
+
+
+@pytest.mark.parametrize(
+    ("pods", "ran_out"),
+    [
+        ([ended(137, exit_reason="OOMKilled")], True),
+        ([ended(71)], True),
+        ([ended(69), ended(71, index=1)], True),
+        ([ended(137, exit_reason="Error")], False),
+        ([ended(1, "the disk is full")], False),
+        ([ended(65, "no"), ended(71, index=1)], False),
+        ([ended(75), ended(137, index=1, disrupted="preempted")], False),
+    ],
+)
+def test_an_attempt_that_ran_out_of_memory_is_told_from_one_that_died_otherwise(
+    pods: Sequence[PodSnapshot], ran_out: bool
+) -> None:
+    found = judge("train", failed(), pods, NOW)
+    assert isinstance(found, Verdict)
+    assert found.out_of_memory == ran_out
 
 
 @pytest.mark.parametrize(

@@ -66,7 +66,7 @@ def test_a_job_is_done_in_the_end(tale: str, unusual: dict[str, tuple[int, int, 
             "no retry is left",
             ["prepare"],
             ["Retrying", "Retrying", "StageFailed", "Failed"],
-            "train: it failed 3 times, the last time: it ran out of memory; raise",
+            "train: it failed 3 times, the last time: the system ended it, as it ran out of memory; raise",
         ),
         ("data that cannot work", ["prepare"], ["StageFailed", "WrongJob"], "train: there are no notes; add some"),
         (

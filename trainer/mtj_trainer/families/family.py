@@ -71,6 +71,13 @@ class Family(Protocol[BatchT]):
         """
         ...
 
+    def files(self, positions: Sequence[int]) -> list[str]:
+        """The source files that the training examples at these positions are from, in their order.
+
+        May be called while another thread makes batches.
+        """
+        ...
+
     def validation(self, rank: int, world: int) -> Iterator[BatchT]:
         """This rank's part of the validation split, the same each time."""
         ...

@@ -10,7 +10,7 @@ from typing import Any
 from torch import Tensor
 
 from mtj_api import MusicTrainingJob
-from mtj_api.contract import ATTEMPT_ENV
+from mtj_api.contract import ATTEMPT_ENV, OUT_OF_MEMORY_ENV
 from mtj_trainer.families.make import make_family
 from mtj_trainer.stage import Interrupted, leave_figures, run_stage, stage_record, stop_requested
 from mtj_trainer.storage import Storage, open_storage
@@ -24,6 +24,7 @@ from mtj_trainer.train.heap import give_back
 from mtj_trainer.train.loop import Intervals, Trainer
 from mtj_trainer.train.metrics import TrainingMetrics
 from mtj_trainer.train.observe import Observer
+from mtj_trainer.train.passes import out_of_memory, ran_out, settle
 from mtj_trainer.train.tensorboard import ScalarEvents
 
 RECORD = "stages/train.json"
@@ -59,6 +60,11 @@ def _train(job: MusicTrainingJob, output: Storage, prepared: dict[str, Any], wor
     )
     if world.is_first:
         checkpoints.claim()
+    if settings.batch.auto:
+        passes = settle(job.spec, folder, world, ran_out_before=OUT_OF_MEMORY_ENV in os.environ)
+        settings.batch.accumulation = passes.accumulation
+        if world.is_first and passes.because:
+            print(f"train     {passes.accumulation} passes a step, as {passes.because}", flush=True)
     resumed = checkpoints.find(world) or 0
     family = make_family(job, prepared)
     metrics = TrainingMetrics(
@@ -81,13 +87,19 @@ def _train(job: MusicTrainingJob, output: Storage, prepared: dict[str, Any], wor
         checkpoints.save_best(lambda best: family.save(best, weights))
 
     intervals = Intervals(LOG_EVERY, job.spec.evaluation.every_steps, job.spec.checkpoint.every_steps)
+    in_steps = False
     try:
         trainer = Trainer(family, settings, world, checkpoints, save_best, observer, intervals, stop_requested.is_set)
+        in_steps = True
         finished = trainer.run()
+    except Exception as error:
+        if not ran_out(error):
+            raise
+        raise out_of_memory(job.spec, world, in_steps=in_steps) from error
     finally:
         observer.close()
     if world.is_first:
-        figures = _figures(trainer.state)
+        figures = _figures(trainer.state, settings.batch.accumulation)
         if finished:
             mirror(folder.child(BEST), output.child(BEST_WEIGHTS))
             record = {
@@ -108,7 +120,7 @@ def _train(job: MusicTrainingJob, output: Storage, prepared: dict[str, Any], wor
     return finished
 
 
-def _figures(state: RunState) -> dict[str, float]:
+def _figures(state: RunState, accumulation: int) -> dict[str, float]:
     figures: dict[str, float] = {
         "train.steps": state.step,
         "train.seconds": state.seconds,
@@ -120,6 +132,11 @@ def _figures(state: RunState) -> dict[str, float]:
         figures["train.loss"] = state.loss
     if state.best_loss is not None and state.best_step is not None:
         figures |= {"validation.loss": state.best_loss, "validation.best_step": state.best_step}
+    figures |= {
+        "train.accumulation": accumulation,
+        "train.bad_steps": state.history.bad_steps,
+        "train.rollbacks": state.history.rollbacks,
+    }
     return figures
 
 

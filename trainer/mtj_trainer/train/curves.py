@@ -25,6 +25,10 @@ class Curves:
             rows = (json.loads(line) for line in output.read(KEY).splitlines())
             self.rows = [row for row in rows if row["step"] <= up_to]
 
+    def go_back(self, step: int) -> None:
+        """Drop the rows of later steps."""
+        self.rows = [row for row in self.rows if row["step"] <= step]
+
     def add(self, **row: Any) -> None:
         self.rows.append(row)
 

@@ -7,14 +7,15 @@ import json
 
 from mtj_api import MusicTrainingJob
 
-ELSEWHERE = ("steps", "nodes", "processes_per_node", "engine", "deepspeed", "activation_checkpointing")
+ELSEWHERE = ("steps", "nodes", "processes_per_node", "engine", "deepspeed", "activation_checkpointing", "bad_steps")
 
 
 def fingerprint(job: MusicTrainingJob, dataset: str) -> str:
     """A short hash of the data and of all settings that shape the path of the weights.
 
     What only says how far (``steps``, and the warm-up that follows from it) or on what machines (nodes, processes,
-    the engine, activation checkpointing) is left out: a run may be made longer, or go on elsewhere.
+    the engine, activation checkpointing, passes of a step) is left out: a run may be made longer, or go on elsewhere.
+    So is which of its steps are bad, which is changed to go on with a run that failed of them.
 
     Args:
         job: a resolved job.
@@ -26,6 +27,7 @@ def fingerprint(job: MusicTrainingJob, dataset: str) -> str:
     for name in ELSEWHERE:
         del training[name]
     del training["schedule"]["warmup_steps"]
+    del training["batch"]["accumulation"], training["batch"]["auto"]
     shaping = {
         "dataset": dataset.rstrip("/").rsplit("/", 1)[-1],
         "augmentation": job.spec.dataset.augmentation.model_dump(mode="json"),

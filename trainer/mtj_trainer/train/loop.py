@@ -2,12 +2,18 @@
 
 Every process runs it in step. What differs between them is the slice of each batch that they compute; whatever
 decides where to go (losses, requests to stop) is summed over all of them first, so that they never part ways.
+
+Nothing in a step waits for a GPU. Whether a step is bad is decided where its loss is computed, and AdamW's kernel reads
+it there; this loop looks at the numbers one step later, when they have long been copied, or before it logs, validates
+or saves. What it does with them is the same at either time.
 """
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Generic
 
@@ -18,9 +24,12 @@ from mtj_api import JobError
 from mtj_api.spec import Training
 from mtj_trainer.families.family import BatchT, Family
 from mtj_trainer.progress import Progress, clock_text
+from mtj_trainer.train.bad_steps import Limits, hopeless, in_trouble, is_bad, listed, what_is_wrong
+from mtj_trainer.train.buffers import Buffers
 from mtj_trainer.train.checkpoint import CheckpointFolder, RunState, reseed
 from mtj_trainer.train.distributed import World
 from mtj_trainer.train.engine import make_engine
+from mtj_trainer.train.look import Look
 from mtj_trainer.train.observe import Observer
 from mtj_trainer.train.optimization import AveragedWeights, learning_rate
 from mtj_trainer.train.precision import autocast, choose_precision
@@ -38,6 +47,27 @@ class Intervals:
 
 TOTAL = "loss"
 """The name of the whole loss beside its terms."""
+
+
+@dataclass(frozen=True)
+class Taken:
+    """A step that has been given to the engine, and at whose numbers nobody has looked yet.
+
+    Attributes:
+        step: before it.
+        position: of its first example.
+        counted: predictions that it trains on.
+        limits: by which it is judged.
+        names: of the loss and its terms.
+        look: their sums over all processes, the gradient norm, whether the step is bad, and whether it is left out.
+    """
+
+    step: int
+    position: int
+    counted: int
+    limits: Limits
+    names: tuple[str, ...]
+    look: Look
 
 
 class Trainer(Generic[BatchT]):
@@ -91,65 +121,121 @@ class Trainer(Generic[BatchT]):
         if restored is not None:
             self._engine.restore(restored.weights, restored.optimizer)
             self._averaged.restore(self._engine.divided(restored.averaged))
-        self._window = {
-            name: torch.tensor(value, dtype=torch.float64, device=world.device)
-            for name, value in self.state.window.items()
-        }
+        self._buffers = Buffers(self._engine.model)
+        self._taken: Taken | None = None
+        self._norm = 0.0
+        self._why = "it was the last of them"
 
     def run(self) -> bool:
-        """Train to the last step; ``False`` if told to stop before, with everything saved."""
-        steps, batch = self._settings.steps, self._settings.batch
-        batches = Prefetcher(self._passes_of_step, range(self.state.step, steps))
-        progress = Progress("train", steps) if self._world.is_first else None
-        self._observer.begin(self.state, of=steps)
-        began, waited = time.perf_counter() - self.state.seconds, self.state.waited_seconds
+        """Train to the last step; ``False`` if told to stop before, with everything saved.
+
+        Raises:
+            JobError: too many steps are bad.
+        """
+        progress = Progress("train", self._settings.steps) if self._world.is_first else None
+        self._observer.begin(self.state, of=self._settings.steps)
         self._engine.model.train()
-        for passes in batches:
-            counted, stop, norm = self._step(passes)
-            self._checkpoints.check()
-            self.state.step += 1
-            self.state.position += batch.size
-            self.state.counted += counted
-            self.state.window_counted += counted
-            self.state.seconds = time.perf_counter() - began
-            self.state.waited_seconds = waited + batches.waited_seconds
-            is_last = self.state.step == steps
-            if self.state.step % self._every.log == 0 or is_last:
-                self._log(progress, norm)
-            if self.state.step % self._every.validate == 0 or is_last:
-                self._validate(progress)
-            if self.state.step % self._every.checkpoint == 0 or is_last or stop:
-                self._checkpoint()
-            if stop and not is_last:
-                self._finish()
-                return False
-        self._finish()
+        while (finished := self._go_through(progress)) is None:
+            self._go_back(progress)
+        self._checkpoints.wait()
+        self._world.barrier()  # a process that ends takes the others of its machine along: none may still be writing
+        return finished
+
+    def _go_through(self, progress: Progress | None) -> bool | None:
+        """Steps until the last (``True``), a stop (``False``), or until too many were bad (``None``)."""
+        state, every, steps = self.state, self._every, self._settings.steps
+        batches = Prefetcher(self._passes_at(state.step, state.position), range(state.step, steps))
+        began, waited = time.perf_counter() - state.seconds, state.waited_seconds
+        with closing(iter(batches)) as each:
+            for passes in each:
+                stop = self._step(passes, progress)
+                self._checkpoints.check()
+                if self._is_in_trouble:
+                    return None
+                state.step += 1
+                state.position += self._settings.batch.size
+                state.seconds = time.perf_counter() - began
+                state.waited_seconds = waited + batches.waited_seconds
+                is_last = state.step == steps
+                logs, validates, saves = (
+                    state.step % interval == 0 or is_last for interval in (every.log, every.validate, every.checkpoint)
+                )
+                if logs or validates or saves or stop:
+                    self._look(progress)
+                    if self._is_in_trouble:
+                        return None
+                if logs:
+                    self._log(progress)
+                if validates:
+                    self._validate(progress)
+                if saves and state.history.last_was_good:
+                    state.history.fruitless = 0
+                if saves or stop:
+                    self._checkpoint()
+                if stop and not is_last:
+                    return False
         return True
 
-    def _finish(self) -> None:
-        """Leave no process behind that still writes: one that ends takes the others of its machine along."""
+    def _go_back(self, progress: Progress | None) -> None:
+        """Go on from the last good checkpoint with the data that comes next: past those of the bad steps.
+
+        Raises:
+            JobError: that was done often enough, or there is no checkpoint.
+        """
         self._checkpoints.wait()
+        found = self._checkpoints.good_step(self._every.checkpoint) if self._world.is_first else None
+        step = self._world.agreed("" if found is None else str(found))
+        left = self.state
+        if not step or left.history.fruitless >= self._settings.bad_steps.fail_after:
+            batches = [self._family.files(self._positions(position)) for _, position in left.history.recent]
+            size = self._settings.batch.size
+            raise hopeless(left.history, self._why, batches, self._settings, size=size, back=bool(step))
+        if self._world.is_first:
+            self._checkpoints.discard_after(int(step))
         self._world.barrier()
+        restored = self._checkpoints.load(int(step))
+        self._engine.restore(restored.weights, restored.optimizer)
+        self._averaged.restore(self._engine.divided(restored.averaged))
+        self.state = restored.state
+        self.state.position = left.position
+        self.state.history = left.history.back_at(restored.state.history)
+        self.state.seconds, self.state.waited_seconds = left.seconds, left.waited_seconds
+        self.state.best_loss, self.state.best_step = left.best_loss, left.best_step
+        self._observer.go_back(self.state, of=self._settings.steps)
+        if progress:
+            bad = len(left.history.recent)
+            progress.say(f"step {left.step}: {bad} bad steps; going back to step {step}, and on past their data")
 
-    def _passes_of_step(self, step: int) -> list[BatchT]:
-        """This process's part of a step's examples, divided into the passes of accumulation."""
-        accumulation = self._settings.batch.accumulation
-        mine = self._settings.batch.size // (self._world.size * accumulation)
-        first = step * self._settings.batch.size + self._world.rank * mine * accumulation
-        return [
-            self._family.batch(range(first + part * mine, first + (part + 1) * mine)) for part in range(accumulation)
-        ]
+    def _passes_at(self, step: int, position: int) -> Callable[[int], list[BatchT]]:
+        """What makes this process's part of a step's examples, in the passes of accumulation.
 
-    def _step(self, passes: list[BatchT]) -> tuple[int, bool, Tensor]:
-        """One optimizer step: (predictions trained on, whether any process wants to stop, gradient norm).
+        Args:
+            step, position: a step and the place of its first example in the data; others lie before and after it.
+        """
+        size, accumulation = self._settings.batch.size, self._settings.batch.accumulation
+        mine = size // (self._world.size * accumulation)
 
-        Nothing here waits for a GPU: what is decided on lies on the CPU, and the loss stays where it is computed.
+        def passes(of: int) -> list[BatchT]:
+            first = position + (of - step) * size + self._world.rank * mine * accumulation
+            parts = (first + part * mine for part in range(accumulation))
+            return [self._family.batch(range(part, part + mine)) for part in parts]
+
+        return passes
+
+    def _positions(self, first: int) -> range:
+        return range(first, first + self._settings.batch.size)
+
+    def _step(self, passes: list[BatchT], progress: Progress | None) -> bool:
+        """One optimizer step; whether any process wants to stop.
+
+        Nothing here waits for a GPU but the look at the step before, whose numbers are there by now.
         """
         reseed(self._settings.seed, self.state.step, self._world.rank)
         rate = self._rate(self.state.step)
         wishes = torch.tensor([sum(b.counted for b in passes), int(self._should_stop())])
         counted, stop = (int(value) for value in self._world.sum(wishes).tolist())
         sums: dict[str, Tensor] = {}
+        self._buffers.remember()
         for index, batch in enumerate(passes):
             self._engine.begin_pass(last=index == len(passes) - 1)
             with autocast(self._world.device, self.state.precision):
@@ -158,28 +244,63 @@ class Trainer(Generic[BatchT]):
             self._engine.backward(loss.total * (self._world.size / counted))
             for name, value in {TOTAL: loss.total, **loss.terms}.items():
                 sums[name] = sums.get(name, 0.0) + value.detach().double()
-        norm = self._engine.step(rate)
-        self._averaged.update(self.state.step)
-        summed = self._world.sum(torch.stack(list(sums.values())))
-        for name, value in zip(sums, summed, strict=True):
-            self._window[name] = self._window.get(name, 0.0) + value
-        return counted, stop > 0, norm
+        self._look(progress)  # before the weights change: the average takes up those of the step before
+
+        def judge(norm: Tensor, overflowed: Tensor | None) -> Tensor:
+            own = torch.stack([*sums.values(), norm.to(self._world.device).double() / self._world.size])
+            summed = self._world.sum(own)
+            limits = self.state.history.limits(self._settings.bad_steps.spike)
+            bad = is_bad(summed[0] / counted, summed[-1], limits, overflowed)
+            out = bad if overflowed is None else bad | overflowed
+            if self._is_in_trouble:
+                return torch.ones_like(out, dtype=torch.float32)
+            look = Look(torch.cat([summed, torch.stack([bad, out]).double()]))
+            self._taken = Taken(self.state.step, self.state.position, counted, limits, tuple(sums), look)
+            self._buffers.restore(out)
+            return out.float()
+
+        self._engine.step(rate, judge)
+        return stop > 0
+
+    def _look(self, progress: Progress | None) -> None:
+        """Take up the numbers of the step that was last given to the engine."""
+        if self._taken is None:
+            return
+        taken, self._taken = self._taken, None
+        *sums, norm, bad, left_out = taken.look.read()
+        loss, state = sums[0] / taken.counted, self.state
+        if not left_out:
+            self._averaged.update(taken.step)
+        if bad:
+            kind, self._why = what_is_wrong(loss, norm, taken.limits)
+            state.history.add_bad(taken.step + 1, taken.position, kind)
+            self._observer.history(state)
+            if progress:
+                files = listed(self._family.files(self._positions(taken.position)))
+                progress.say(f"step {taken.step + 1} is left out: {self._why}; its examples are of {files}")
+            return
+        self._norm = norm if not left_out else self._norm
+        state.history.add_good(taken.step + 1, loss, None if left_out else norm)
+        state.counted += taken.counted
+        state.window_counted += taken.counted
+        for name, value in zip(taken.names, sums, strict=True):
+            state.window[name] = state.window.get(name, 0.0) + value
+
+    @property
+    def _is_in_trouble(self) -> bool:
+        return in_trouble(self.state.history, self._settings.bad_steps)
 
     def _rate(self, step: int) -> float:
         return learning_rate(
             step, self._settings.steps, self._settings.optimizer.learning_rate, self._settings.schedule
         )
 
-    def _log(self, progress: Progress | None, norm: Tensor) -> None:
+    def _log(self, progress: Progress | None) -> None:
         state = self.state
-        terms = {name: float(value) / state.window_counted for name, value in self._window.items()}
+        if not state.window_counted:  # every step was bad
+            return
+        terms = {name: value / state.window_counted for name, value in state.window.items()}
         loss = terms.pop(TOTAL)
-        if loss != loss:
-            raise JobError(
-                f"the loss became not a number at step {state.step}",
-                where="spec.training.optimizer.learningRate",
-                instead=f"lower it below {self._settings.optimizer.learning_rate:g}, or write precision: fp32",
-            )
         state.loss = loss
         speed = state.counted / state.seconds
         remaining = (self._settings.steps - state.step) * state.seconds / state.step
@@ -189,13 +310,13 @@ class Trainer(Generic[BatchT]):
             loss=loss,
             terms=terms,
             learning_rate=self._rate(self.state.step - 1),
-            gradient_norm=float(norm),
+            gradient_norm=self._norm,
             tokens_per_second=speed,
             eta_seconds=remaining,
         )
         if progress:
             progress.update(state.step, f"loss {loss:.4f}  {speed:,.0f} tokens/s  {clock_text(remaining)} left")
-        self._window = {}
+        state.window = {}
         state.window_counted = 0
 
     @torch.no_grad()
@@ -219,7 +340,7 @@ class Trainer(Generic[BatchT]):
         self._observer.validation(self.state.step, loss_mean)
         if progress:
             progress.say(f"step {self.state.step}: validation loss {loss_mean:.4f} {self._family.unit}")
-        if self.state.best_loss is None or loss_mean < self.state.best_loss:
+        if self.state.best_loss is None or not math.isfinite(self.state.best_loss) or loss_mean < self.state.best_loss:
             self.state.best_loss, self.state.best_step = loss_mean, self.state.step
             self._keep_as_best()
 
@@ -247,6 +368,5 @@ class Trainer(Generic[BatchT]):
         averaged = self._engine.whole(self._averaged.weights)
         optimizer = self._engine.optimizer_state()
         if self._world.is_first:
-            self.state.window = {name: float(value) for name, value in self._window.items()}
             self._checkpoints.save(self.state, weights, averaged, optimizer)
             self._observer.checkpoint(time.perf_counter() - began)

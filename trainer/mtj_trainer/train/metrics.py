@@ -21,6 +21,7 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
 from mtj_api.contract import PROGRESS_PATH, SCRAPE_PATH
+from mtj_trainer.train.bad_steps import Kind, StepHistory
 from mtj_trainer.train.checkpoint import Complete, Faults
 from mtj_trainer.train.cpu import CpuCollector
 from mtj_trainer.train.gpu import GpuCollector, visible_device
@@ -78,6 +79,8 @@ class TrainingMetrics:
         self._begun = (0, 0)
         self._latest: StepFigures | None = None
         self._checkpoint_seconds = 0.0
+        self._bad_steps = dict.fromkeys(Kind, 0)
+        self._rollbacks = 0
         self._gpu = GpuCollector(job, rank, visible_device(local_rank))
         self.registry = CollectorRegistry(auto_describe=False)
         self.registry.register(_Figures(self))
@@ -117,6 +120,11 @@ class TrainingMetrics:
             eta_seconds,
         )
 
+    def observe_history(self, history: StepHistory) -> None:
+        """Take up how many steps were bad, and how often training went back; totals since the run began."""
+        self._bad_steps = {Kind.NOT_FINITE: history.not_finite, Kind.SPIKE: history.spikes}
+        self._rollbacks = history.rollbacks
+
     def observe_checkpoint(self, seconds: float) -> None:
         """Training has just stood still for so long for a checkpoint."""
         self._checkpoint_seconds += seconds
@@ -150,6 +158,11 @@ class TrainingMetrics:
     def collect(self) -> Iterator[Metric]:
         """Every series of this process but those of its processor and GPU."""
         yield self._counter("mtj_train_checkpoint_seconds", "Training stood still for.", self._checkpoint_seconds)
+        bad_steps = CounterMetricFamily("mtj_train_bad_steps", "Steps left out.", labels=("job", "rank", "kind"))
+        for kind, count in self._bad_steps.items():
+            bad_steps.add_metric((*self._labels, kind.value), count)
+        yield bad_steps
+        yield self._counter("mtj_train_rollbacks", "Returns to a checkpoint.", self._rollbacks)
         checkpoint = self._checkpoint()
         if checkpoint is not None:
             yield self._gauge("mtj_train_checkpoint_step", "Step of the last complete checkpoint.", checkpoint.step)

@@ -29,6 +29,19 @@ class Observer:
     def begin(self, state: RunState, *, of: int) -> None:
         """Training begins, or goes on, at this state."""
         self._metrics.begin(state.step, of)
+        self.history(state)
+
+    def history(self, state: RunState) -> None:
+        """Take up how many steps were bad, and how often training went back."""
+        self._metrics.observe_history(state.history)
+
+    def go_back(self, state: RunState, *, of: int) -> None:
+        """Training is back at this state; what was seen of later steps is void."""
+        self.begin(state, of=of)
+        if self._curves:
+            self._curves.go_back(state.step)
+        if self._events:
+            self._events.go_back(state.step)
 
     def step(
         self,
@@ -62,6 +75,7 @@ class Observer:
             "gradient_norm": gradient_norm,
             "tokens_per_second": tokens_per_second,
             "data_wait_fraction": state.waited_seconds / state.seconds,
+            "bad_steps": state.history.bad_steps,
         }
         if self._curves:
             self._curves.add(step=state.step, **figures)

@@ -19,6 +19,7 @@ from mtj_api.contract import ExitCode
 from mtj_trainer.stage import Interrupted
 from mtj_trainer.train.gang import Gang
 from mtj_trainer.train.launchers import Failure, GangBrokeUp, Launcher
+from mtj_trainer.train.oom_kills import oom_kills
 
 STOP_SECONDS = 100.0
 """How long processes that are told to stop may take to save their work: a pod has 120 s in all."""
@@ -54,6 +55,7 @@ class Supervisor:
             signal.signal(number, self._on_stop)
         signal.signal(signal.SIGUSR1, self._on_loss)
         failures: list[Failure] | None = None
+        kills = oom_kills()
         try:
             self._gang.join()
             self._gang.watch(self._break_up)
@@ -63,6 +65,8 @@ class Supervisor:
         except GangBrokeUp:
             self._lost = True
         code = verdict(failures, stopped=self._stopped, lost=self._lost, killed=self._killed)
+        if code == ExitCode.CRASHED and _killed(failures or []) and (oom_kills() or 0) > (kills or 0):
+            code = ExitCode.OUT_OF_MEMORY
         self._gang.leave(code)
         return code, sentence(code, failures or [])
 
@@ -116,8 +120,9 @@ def verdict(failures: Sequence[Failure] | None, *, stopped: bool, lost: bool, ki
     if failures is not None and not failures:
         return ExitCode.DONE
     codes = [failure.code for failure in failures or []]
-    if ExitCode.WRONG_JOB in codes:
-        return ExitCode.WRONG_JOB
+    for told in (ExitCode.WRONG_JOB, ExitCode.OUT_OF_MEMORY):
+        if told in codes:
+            return told
     followed = {int(ExitCode.PEER_LOST), int(ExitCode.INTERRUPTED), -signal.SIGTERM}
     if killed:
         followed.add(-signal.SIGKILL)
@@ -136,8 +141,16 @@ def sentence(code: ExitCode, failures: Sequence[Failure]) -> str:
     """Why, where the processes themselves could not say it; else empty."""
     if code == ExitCode.PEER_LOST:
         return LOST
-    killed = [failure for failure in failures if failure.code == -signal.SIGKILL]
-    if code == ExitCode.CRASHED and killed:
-        which = "a training process" if killed[0].rank is None else f"training process {killed[0].rank}"
+    killed = _killed(failures)
+    if not killed:
+        return ""
+    which = "a training process" if killed[0].rank is None else f"training process {killed[0].rank}"
+    if code == ExitCode.OUT_OF_MEMORY:
+        return f"the system ended {which}, as memory ran out"
+    if code == ExitCode.CRASHED:
         return f"{which} was ended by SIGKILL, which the system sends when memory runs out"
     return ""
+
+
+def _killed(failures: Sequence[Failure]) -> list[Failure]:
+    return [failure for failure in failures if failure.code == -signal.SIGKILL]

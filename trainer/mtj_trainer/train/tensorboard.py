@@ -37,8 +37,12 @@ class ScalarEvents:
         self._has_news = False
         self._started = clock()
         self._begin()
+        self.go_back(resumed)
+
+    def go_back(self, step: int) -> None:
+        """Mark what was written of later steps as void."""
         start = event_pb2.SessionLog(status=event_pb2.SessionLog.START)
-        self._write(event_pb2.Event(wall_time=clock(), step=resumed + 1, session_log=start))
+        self._write(event_pb2.Event(wall_time=self._clock(), step=step + 1, session_log=start))
 
     def add(self, step: int, values: Mapping[str, float]) -> None:
         """Take up the values of a step by their tags, such as ``train/loss``."""

@@ -177,7 +177,13 @@ def _pointing_at(row: StageStatus, attempt: int) -> StageStatus:
 def _succeeded(row: StageStatus, job: JobSnapshot | None, at: float) -> StageStatus:
     ended = job.ended if job is not None and job.ended is not None else at
     return row.model_copy(
-        update={"state": "Succeeded", "completion_time": rfc3339(ended), "retry_time": None, "message": ""}
+        update={
+            "state": "Succeeded",
+            "completion_time": rfc3339(ended),
+            "retry_time": None,
+            "out_of_memory": None,
+            "message": "",
+        }
     )
 
 

@@ -18,6 +18,7 @@ from dataclasses import replace
 from functools import cached_property
 
 from mtj_api import JobError, MusicTrainingJob, resolved_job
+from mtj_api.contract import OUT_OF_MEMORY_ENV
 from mtj_api.status import Condition, JobState, JobStatus, StageStatus
 from mtj_operator.plan.objects import Child, Owner, children, stages_on_cluster
 from mtj_operator.plan.observed import Observed, Resource
@@ -137,11 +138,11 @@ class _Chapter:
         if not attempt:
             return ()
         owner = Owner(self.resource.namespace, self.resource.name, self.resource.uid)
-        return next(
-            children(self._resolved, owner, one, attempt, self.settings)
-            for one in self._plan.stages
-            if one.name == stage
-        )
+        planned = next(one for one in self._plan.stages if one.name == stage)
+        row = _row(self.rows, stage)
+        if row is not None and row.out_of_memory:
+            planned = replace(planned, environment={**planned.environment, OUT_OF_MEMORY_ENV: "1"})
+        return children(self._resolved, owner, planned, attempt, self.settings)
 
     def _started(self) -> str | None:
         return self.before.start_time or min((row.start_time for row in self.rows if row.start_time), default=None)

@@ -35,6 +35,7 @@ def after(row: StageStatus, verdict: Verdict, lasted: float | None, retries: Ret
         lasted: for how many seconds it went on, where that is known.
         retries: the job's budgets.
     """
+    row = row.model_copy(update={"out_of_memory": verdict.out_of_memory or None})
     if verdict.end == End.WRONG:
         return _failed(row, verdict, verdict.why), "WrongJob"
     if verdict.end == End.FAILED:

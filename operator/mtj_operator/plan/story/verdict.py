@@ -14,7 +14,7 @@ from enum import Enum, auto
 from mtj_api.contract import ExitCode
 from mtj_operator.plan.observed import JobSnapshot, PodSnapshot
 from mtj_operator.plan.story.seen import is_alive, is_lost
-from mtj_operator.plan.story.words import crash, wrong_job
+from mtj_operator.plan.story.words import OOM_KILLED, crash, wrong_job
 
 HEADED = "prepare"
 """The stage whose first pod does it and whose others help: it ends with the first, however the others fare."""
@@ -41,11 +41,13 @@ class Verdict:
     Attributes:
         why: one sentence; empty where it succeeded.
         at: when it ended.
+        out_of_memory: whether it failed because its memory ran out.
     """
 
     end: End
     why: str
     at: float
+    out_of_memory: bool = False
 
 
 @dataclass(frozen=True)
@@ -90,7 +92,13 @@ def judge(stage: str, job: JobSnapshot | None, pods: Sequence[PodSnapshot], now:
             return Ending("it has failed", until)
     wrong = next((pod for pod in pods if pod.exit_code == ExitCode.WRONG_JOB), None)
     end, why = (End.WRONG, wrong_job(wrong.exit_message)) if wrong else _classify(stage, job, deciding, now)
-    return Verdict(end, why, now if job is None or job.ended is None else job.ended)
+    at = now if job is None or job.ended is None else job.ended
+    return Verdict(end, why, at, end is End.FAILED and any(_ran_out(pod) for pod in deciding))
+
+
+def _ran_out(pod: PodSnapshot) -> bool:
+    """Whether a pod's memory ran out: by the word of the kubelet, or of the stage itself."""
+    return pod.exit_reason == OOM_KILLED or pod.exit_code == ExitCode.OUT_OF_MEMORY
 
 
 def _is_over(job: JobSnapshot | None, *, headed: bool) -> bool:
@@ -121,13 +129,13 @@ def _crashed(pod: PodSnapshot) -> bool:
     """Whether the stage failed in this pod by its own doing, which being killed while it is taken away is not."""
     if pod.exit_code in (None, ExitCode.DONE, ExitCode.INTERRUPTED, ExitCode.PEER_LOST) or pod.disrupted:
         return False
-    killed = pod.exit_code in (137, 143) and pod.exit_reason != "OOMKilled"
+    killed = pod.exit_code in (137, 143) and pod.exit_reason != OOM_KILLED
     return not (killed and pod.deleted) and pod.exit_reason != "ContainerStatusUnknown"
 
 
 def _telling(pod: PodSnapshot) -> tuple[bool, bool]:
     """Sorts those first that say best why a gang failed."""
-    return (pod.exit_reason != "OOMKilled", not pod.exit_message)
+    return (not _ran_out(pod), not pod.exit_message)
 
 
 def _all_succeeded(stage: str, job: JobSnapshot, pods: Sequence[PodSnapshot]) -> bool:

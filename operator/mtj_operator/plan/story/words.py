@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from mtj_api.contract import ExitCode
+
+OOM_KILLED = "OOMKilled"
+"""The kubelet's word for a container that the kernel ended because it had more memory than it may have."""
+
 _MORE_MEMORY = {
     "prepare": "raise scheduling.resources.prepare.memory or lower dataset.workers.count",
-    "train": "raise scheduling.resources.train.memory or lower training.batch.size",
+    "train": "raise scheduling.resources.train.memory, or write training.batch.auto: true, with which the next attempt "
+    "divides a step into more passes",
 }
 _SIGNALS = {130: "SIGINT", 134: "SIGABRT", 135: "SIGBUS", 137: "SIGKILL", 139: "SIGSEGV", 143: "SIGTERM"}
 
@@ -23,11 +29,13 @@ def crash(stage: str, code: int | None, reason: str, message: str) -> str:
         reason: the kubelet's word.
         message: the stage's last words.
     """
-    if reason == "OOMKilled":
+    if reason == OOM_KILLED:
         more = _MORE_MEMORY.get(stage, "raise scheduling.resources.evaluate.memory")
-        return f"it ran out of memory; {more}"
+        return f"the system ended it, as it ran out of memory; {more}"
     if message.strip():
         return _one_line(message)
+    if code == ExitCode.OUT_OF_MEMORY:
+        return "it ran out of memory"
     if code is None:
         return "it failed, and its pods are gone"
     by = f"it was ended by {_SIGNALS[code]}" if code in _SIGNALS else f"it failed with exit status {code}"

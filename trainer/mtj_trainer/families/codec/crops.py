@@ -65,6 +65,12 @@ class Crops:
         """(B, N): the crops at these positions, a pure function of them."""
         return torch.from_numpy(np.stack([self._training(*divmod(position, len(self))) for position in positions]))
 
+    def files(self, positions: Sequence[int]) -> list[str]:
+        """The source files of the crops at these positions."""
+        examples = (self._shuffled(epoch)[index] for epoch, index in (divmod(p, len(self)) for p in positions))
+        tracks = (self._samples[self._sample_of[example]].track for example in examples)
+        return [self._dataset.tracks[track].file_path for track in tracks]
+
     def validation(self) -> list[Sample]:
         """The segments whose middle is a validation crop: all, or as many evenly spread ones as are enough."""
         samples = self._dataset.samples("audio", "validation")
@@ -81,9 +87,10 @@ class Crops:
         return self._read(self._samples[self._sample_of[example]], share)
 
     def _shuffled(self, epoch: int) -> npt.NDArray[np.int64]:
-        if self._order is None or self._order[0] != epoch:
-            self._order = epoch, np.random.default_rng([self._seed, epoch]).permutation(len(self))
-        return self._order[1]
+        order = self._order
+        if order is None or order[0] != epoch:
+            self._order = order = epoch, np.random.default_rng([self._seed, epoch]).permutation(len(self))
+        return order[1]
 
     def _read(self, sample: Sample, share: float) -> npt.NDArray[np.float32]:
         """A crop that begins at ``share`` of the places where it can begin."""

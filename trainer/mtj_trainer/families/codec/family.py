@@ -98,6 +98,10 @@ class CodecFamily:
         """See ``Family.batch``."""
         return self._batch(self._crops.training(positions))
 
+    def files(self, positions: Sequence[int]) -> list[str]:
+        """See ``Family.files``."""
+        return self._crops.files(positions)
+
     def validation(self, rank: int, world: int) -> Iterator[CropBatch]:
         """See ``Family.validation``: the middle of segments."""
         samples = self._crops.validation()

@@ -87,6 +87,12 @@ class MusicGenFamily:
         """See ``Family.batch``."""
         return self._crops.collated([self._example(*divmod(position, self.examples)) for position in positions])
 
+    def files(self, positions: Sequence[int]) -> list[str]:
+        """See ``Family.files``."""
+        examples = (self._shuffled(epoch)[index] for epoch, index in (divmod(p, self.examples) for p in positions))
+        tracks = (self._samples[self._sample_of[example]].audio.track for example in examples)
+        return [self._codes.dataset.tracks[track].file_path for track in tracks]
+
     def validation(self, rank: int, world: int) -> Iterator[MusicGenBatch]:
         """See ``Family.validation``."""
         return self._crops.side("validation", rank, world)
@@ -158,6 +164,7 @@ class MusicGenFamily:
         return self._crops.crop(sample, first, heard=heard, melody=melody, random=random)
 
     def _shuffled(self, epoch: int) -> npt.NDArray[np.int64]:
-        if self._order is None or self._order[0] != epoch:
-            self._order = epoch, np.random.default_rng([self._training.seed, epoch]).permutation(self.examples)
-        return self._order[1]
+        order = self._order
+        if order is None or order[0] != epoch:
+            self._order = order = epoch, np.random.default_rng([self._training.seed, epoch]).permutation(self.examples)
+        return order[1]

@@ -99,6 +99,12 @@ class SymbolicFamily:
         """See ``Family.batch``."""
         return collate([self._row(*divmod(position, self.examples)) for position in positions], self.tokenizer.pad)
 
+    def files(self, positions: Sequence[int]) -> list[str]:
+        """See ``Family.files``."""
+        examples = (self._shuffled(epoch)[index] for epoch, index in (divmod(p, self.examples) for p in positions))
+        tracks = (self._samples[self._sample_of[example]].track for example in examples)
+        return [self._dataset.tracks[track].file_path for track in tracks]
+
     def validation(self, rank: int, world: int) -> Iterator[Batch]:
         """See ``Family.validation``."""
         samples = self._dataset.samples("midi", "validation")
@@ -134,9 +140,10 @@ class SymbolicFamily:
         return piece.row(start, self.config.context)
 
     def _shuffled(self, epoch: int) -> npt.NDArray[np.int64]:
-        if self._order is None or self._order[0] != epoch:
-            self._order = epoch, np.random.default_rng([self._seed, epoch]).permutation(self.examples)
-        return self._order[1]
+        order = self._order
+        if order is None or order[0] != epoch:
+            self._order = order = epoch, np.random.default_rng([self._seed, epoch]).permutation(self.examples)
+        return order[1]
 
     def _piece(self, sample: Sample, hide: Callable[[Conditions], Conditions], semitones: int) -> Piece:
         tokens = self.tokenizer.transpose(self._dataset.read_tokens(sample), semitones)

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
 from typing import Any
 
 import torch
@@ -135,14 +133,35 @@ class CheckpointFolder:
             return None
         assert self._found is not None
         (_, local), self._found = self._found, None
-        with local:
-            # Mapped, not read: model and optimizer copy from the files what they take up, and memory holds it once.
-            return Restored(
-                state=RunState(**json.loads((local.path / STATE).read_text())),
-                weights=load_file(local.path / WEIGHTS),
-                averaged=load_file(local.path / AVERAGED),
-                optimizer=torch.load(local.path / OPTIMIZER, map_location="cpu", mmap=True, weights_only=True),
-            )
+        return _restored(local)
+
+    def load(self, step: int) -> Restored:
+        """The complete checkpoint of a step, as ``good_step`` found it.
+
+        Raises:
+            StorageUnavailable: it is not as it was written.
+        """
+        local = self._fetched_as_chosen(step)
+        self.latest = Complete(step, self.folder.child(_name(step)).url)
+        return _restored(local)
+
+    def good_step(self, every: int) -> int | None:
+        """Where to go back to: the newest complete checkpoint after a good step, else the oldest; ``None`` for none.
+
+        Args:
+            every: steps between those that are saved in any case. These come first: a run that was stopped in between
+                has others besides, and is to go back to where it would have gone without.
+        """
+        steps = [step for step in self.complete_steps() if step not in self._damaged]
+        good = [step for step in steps if self._was_good(step)]
+        regular = [step for step in good if step % every == 0]
+        return max(regular or good or steps[:1], default=None)
+
+    def discard_after(self, step: int) -> None:
+        """Delete the checkpoints of later steps."""
+        for later in self.complete_steps():
+            if later > step:
+                self._delete(later)
 
     def save_best(self, write: Callable[[Storage], None]) -> None:
         """Take down the best weights so far; they are stored with the next checkpoint, before it is complete.
@@ -178,7 +197,7 @@ class CheckpointFolder:
         """
         with self._told():
             self._background.await_turn()
-        saved = _Saved(RunState(**asdict(state)), {OPTIMIZER: optimizer, WEIGHTS: weights, AVERAGED: averaged})
+        saved = _Saved(RunState.read(state.written()), {OPTIMIZER: optimizer, WEIGHTS: weights, AVERAGED: averaged})
         if any(tensor.device.type != "cpu" for tensor in weights.values()):
             saved.contents = _copied(saved.contents)
         else:
@@ -287,8 +306,19 @@ class CheckpointFolder:
         complete = {step for first, *rest in parts if rest == [MANIFEST] and (step := _step(first)) is not None}
         kept = self._retention.kept({step: self._loss(step) for step in complete - self._damaged})
         for step in sorted(there - kept):
-            self.folder.delete(f"{_name(step)}/{MANIFEST}")
-            self.folder.delete_tree(_name(step))
+            self._delete(step)
+
+    def _delete(self, step: int) -> None:
+        self._losses.pop(step, None)
+        self.folder.delete(f"{_name(step)}/{MANIFEST}")
+        self.folder.delete_tree(_name(step))
+
+    def _was_good(self, step: int) -> bool:
+        """Whether the last step before a checkpoint was a good one; not where that cannot be read."""
+        try:
+            return RunState.read(self.folder.read(f"{_name(step)}/{STATE}")).history.last_was_good
+        except (FileNotFoundError, ValueError, TypeError):
+            return False
 
     def _loss(self, step: int) -> float | None:
         if step not in self._losses:
@@ -349,7 +379,7 @@ class _Saved:
         try:
             write_locally(self.contents, local.path)
             with disk_explained(local.path):
-                (local.path / STATE).write_text(json.dumps(asdict(self.state), indent=2) + "\n")
+                (local.path / STATE).write_bytes(self.state.written())
         except BaseException:
             local.close()
             raise
@@ -370,6 +400,17 @@ def _step(name: str) -> int | None:
     """The step of a checkpoint's folder; ``None`` for any other name."""
     number = name.removeprefix(_PREFIX)
     return int(number) if number.isdecimal() and name == _name(int(number)) else None
+
+
+def _restored(local: LocalFolder) -> Restored:
+    with local:
+        # Mapped, not read: model and optimizer copy from the files what they take up, and memory holds it once.
+        return Restored(
+            state=RunState.read((local.path / STATE).read_bytes()),
+            weights=load_file(local.path / WEIGHTS),
+            averaged=load_file(local.path / AVERAGED),
+            optimizer=torch.load(local.path / OPTIMIZER, map_location="cpu", mmap=True, weights_only=True),
+        )
 
 
 def _copied(value: Any) -> Any:

@@ -6,11 +6,14 @@ the data, so that a resumed run computes what it would have computed, bit for bi
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import json
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import torch
 from torch import Tensor
+
+from mtj_trainer.train.bad_steps import StepHistory
 
 STATE, WEIGHTS, AVERAGED, OPTIMIZER = "state.json", "weights.safetensors", "averaged.safetensors", "optimizer.pt"
 FILES = (OPTIMIZER, WEIGHTS, AVERAGED, STATE)
@@ -33,6 +36,7 @@ class RunState:
         window, window_counted: the loss and its terms since the last logged step, as sums and what they are sums over.
         validation_loss, validation_step: the newest validation loss, and when it was measured.
         best_loss, best_step: the best validation loss so far.
+        history: of its steps, by which the next ones are judged.
     """
 
     step: int = 0
@@ -49,6 +53,17 @@ class RunState:
     validation_step: int | None = None
     best_loss: float | None = None
     best_step: int | None = None
+    history: StepHistory = field(default_factory=StepHistory)
+
+    @classmethod
+    def read(cls, text: bytes) -> RunState:
+        """What ``written`` made."""
+        found = json.loads(text)
+        return cls(**{**found, "history": StepHistory(**found.get("history", {}))})
+
+    def written(self) -> bytes:
+        """As JSON."""
+        return (json.dumps(asdict(self), indent=2) + "\n").encode()
 
 
 @dataclass(frozen=True)

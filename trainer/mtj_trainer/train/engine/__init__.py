@@ -7,9 +7,9 @@ from torch import nn
 from mtj_api.spec import Training
 from mtj_trainer.train.distributed import World
 from mtj_trainer.train.engine.ddp import DdpEngine
-from mtj_trainer.train.engine.engine import Engine, OptimizerState, Weights
+from mtj_trainer.train.engine.engine import Engine, Judge, OptimizerState, Weights
 
-__all__ = ["Engine", "OptimizerState", "Weights", "make_engine"]
+__all__ = ["Engine", "Judge", "OptimizerState", "Weights", "make_engine"]
 
 
 def make_engine(model: nn.Module, settings: Training, world: World, precision: str) -> Engine:

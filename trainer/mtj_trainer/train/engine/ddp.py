@@ -9,7 +9,7 @@ from torch.nn.parallel import DistributedDataParallel
 from mtj_api.spec import Optimizer
 from mtj_trainer.train.distributed import World
 from mtj_trainer.train.engine.changing import changing, put
-from mtj_trainer.train.engine.engine import OptimizerState, Weights
+from mtj_trainer.train.engine.engine import Judge, OptimizerState, Weights
 from mtj_trainer.train.optimization import make_optimizer
 
 
@@ -41,16 +41,24 @@ class DdpEngine:
         """See ``Engine.backward``."""
         torch.autograd.backward(self._scaler.scale(loss))
 
-    def step(self, rate: float) -> Tensor:
-        """See ``Engine.step``."""
+    def step(self, rate: float, judge: Judge) -> None:
+        """See ``Engine.step``: AdamW's own kernel leaves the update out, by a number that lies beside the weights."""
         for group in self._optimizer.param_groups:
             group["lr"] = rate
         self._scaler.unscale_(self._optimizer)
         norm = nn.utils.clip_grad_norm_(self.model.parameters(), self._clip)
-        self._scaler.step(self._optimizer)
-        self._scaler.update()
+        self._optimizer.found_inf = judge(norm, self._overflowed(norm))  # type: ignore[attr-defined]
+        self._optimizer.step()
+        if self._scaler.is_enabled():
+            self._scaler.update()
         self._optimizer.zero_grad(set_to_none=True)
-        return norm
+
+    def _overflowed(self, norm: Tensor) -> Tensor | None:
+        """Whether the scaler has found its scale too large: it halves that, and a smaller one may do."""
+        if not self._scaler.is_enabled():
+            return None
+        scale = self._scaler.scale(torch.ones_like(norm))
+        return torch.logical_not(torch.isfinite(norm)) & (scale > 1.0)
 
     def parts(self) -> Weights:
         """See ``Engine.parts``: all of them."""

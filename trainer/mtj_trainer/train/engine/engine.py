@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Protocol
 
 from torch import Tensor, nn
@@ -11,6 +12,11 @@ Weights = dict[str, Tensor]
 
 OptimizerState = dict[str, Any]
 """AdamW's ``state_dict()``, whole, in the model's order of parameters; with ``scaler`` where losses are scaled."""
+
+
+Judge = Callable[[Tensor, Tensor | None], Tensor]
+"""From a gradient's norm, a scalar, and where losses are scaled whether the scaled gradient overflowed, another, to
+whether the step is to be left out: 0 or 1 in fp32. A collective that waits for no GPU."""
 
 
 class Engine(Protocol):
@@ -39,8 +45,12 @@ class Engine(Protocol):
         """Add the gradients of a pass."""
         ...
 
-    def step(self, rate: float) -> Tensor:
-        """Apply the gradients with a learning rate, and clear them; their norm before clipping. Collective."""
+    def step(self, rate: float, judge: Judge) -> None:
+        """Apply the gradients with a learning rate, or leave that out, and clear them. Collective.
+
+        ``judge`` is called once, with the norm before clipping. A step that is left out changes neither the weights nor
+        anything of the optimizer.
+        """
         ...
 
     def parts(self) -> Weights:

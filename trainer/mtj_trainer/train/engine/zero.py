@@ -23,7 +23,7 @@ from mtj_api.spec import Training
 from mtj_trainer.adaptation.injected import injected_layers
 from mtj_trainer.train.distributed import World
 from mtj_trainer.train.engine.changing import changing, check_names, is_partly_frozen
-from mtj_trainer.train.engine.engine import OptimizerState, Weights
+from mtj_trainer.train.engine.engine import Judge, OptimizerState, Weights
 from mtj_trainer.train.optimization import make_optimizer
 
 MOMENTS = ("exp_avg", "exp_avg_sq")
@@ -57,6 +57,7 @@ class ZeroEngine:
         self._world = world
         self.model = model
         optimizer = make_optimizer(model, settings.optimizer)
+        self._adam: Any = optimizer
         self._form = copy.deepcopy(optimizer.state_dict())
         """AdamW's state before the first step: the form in which checkpoints have it."""
         names = {parameter: name for name, parameter in model.named_parameters()}
@@ -85,16 +86,33 @@ class ZeroEngine:
         """See ``Engine.backward``."""
         self._engine.backward(loss, scale_wrt_gas=False)
 
-    def step(self, rate: float) -> Tensor:
-        """See ``Engine.step``."""
+    def step(self, rate: float, judge: Judge) -> None:
+        """See ``Engine.step``.
+
+        DeepSpeed finds the norm within its own step, and calls AdamW then, once for each of its vectors. A gradient
+        that is not finite it leaves out by itself.
+        """
         for group in self._optimizer.param_groups:
             group["lr"] = rate
-        norm = None
         if self._stage == 0:
             gradients = [p.grad for p in self._parameters.values() if p.grad is not None]
-            norm = nn.utils.get_total_norm(gradients)
-        self._engine.step()
-        return torch.as_tensor(self._engine.get_global_grad_norm() if norm is None else norm)
+            self._adam.found_inf = judge(nn.utils.get_total_norm(gradients), None)
+            self._engine.step()
+            return
+        left_out: list[Tensor] = []
+
+        def before_update(adam: Any, _arguments: Any, _keywords: Any) -> None:
+            if not left_out:
+                left_out.append(judge(torch.as_tensor(self._optimizer._global_grad_norm), None))
+            adam.found_inf = left_out[0].to(self._flat_weights()[0].device)
+
+        hook = self._adam.register_step_pre_hook(before_update)
+        try:
+            self._engine.step()
+        finally:
+            hook.remove()
+        if not left_out:
+            judge(torch.tensor(torch.inf, device=self._world.device), None)
 
     def parts(self) -> Weights:
         """See ``Engine.parts``: with stage 3 an equal share of each parameter, flat, and before it all of it."""
