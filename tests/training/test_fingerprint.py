@@ -25,6 +25,7 @@ def of(*settings: str, dataset: str = DATASET) -> str:
         ["spec.training.engine=deepspeed", "spec.training.deepspeed.zeroStage=3"],
         ["spec.training.deepspeed.launcher=deepspeed"],
         ["spec.training.activationCheckpointing=true"],
+        ["spec.training.hangSeconds=7"],
         ["spec.dataset.workers.nodes=2"],
         ["spec.checkpoint.everySteps=7"],
         ["spec.evaluation.everySteps=7"],

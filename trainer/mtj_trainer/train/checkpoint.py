@@ -11,7 +11,8 @@ from __future__ import annotations
 import json
 import tempfile
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,8 @@ class RunState:
         loss: as it was last logged.
         window, window_counted: the loss and its terms since the last logged step, as sums and what they are sums over.
         best_loss, best_step: the best validation loss so far.
+        validation_due: whether the validation of this step was broken off.
+        saved: when this was taken down for a checkpoint (RFC 3339).
     """
 
     step: int = 0
@@ -55,6 +58,8 @@ class RunState:
     window_counted: int = 0
     best_loss: float | None = None
     best_step: int | None = None
+    validation_due: bool = False
+    saved: str = ""
 
 
 @dataclass(frozen=True)
@@ -69,10 +74,11 @@ class Restored:
 
 @dataclass(frozen=True)
 class Complete:
-    """A checkpoint that a run can go on from."""
+    """A checkpoint that a run can go on from, and when its state was taken down (RFC 3339; empty if not known)."""
 
     step: int
     url: str
+    time: str = ""
 
 
 class CheckpointFolder:
@@ -108,8 +114,8 @@ class CheckpointFolder:
         if not steps:
             return None
         folder = self.folder.child(_name(steps[-1]))
-        self.latest = Complete(steps[-1], folder.url)
         state = RunState(**json.loads(folder.read(STATE)))
+        self.latest = Complete(steps[-1], folder.url, state.saved)
         with tempfile.TemporaryDirectory(prefix="checkpoint-", dir=work_dir()) as path:
             weights, averaged, optimizer = (
                 folder.fetch(key, Path(path) / key) for key in (WEIGHTS, AVERAGED, OPTIMIZER)
@@ -131,13 +137,14 @@ class CheckpointFolder:
     ) -> None:
         """Take down everything as it is now, and store it behind the training's back; waits for the one before it."""
         self.wait()
+        now = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
         local = tempfile.TemporaryDirectory(prefix="checkpoint-", dir=work_dir())
         contents = {WEIGHTS: weights, AVERAGED: averaged, OPTIMIZER: optimizer}
         if any(tensor.device.type != "cpu" for tensor in weights.values()):
             contents = _copied(contents)
         else:
             _write(contents, Path(local.name))
-        self._writing = self._pool.submit(self._store, RunState(**asdict(state)), contents, local)
+        self._writing = self._pool.submit(self._store, replace(state, saved=now), contents, local)
 
     def wait(self) -> None:
         """Until everything saved is written; raises what went wrong in writing."""
@@ -152,7 +159,7 @@ class CheckpointFolder:
             for key in (WEIGHTS, AVERAGED, OPTIMIZER):
                 folder.write(key, Path(path) / key)
         folder.write(STATE, (json.dumps(asdict(state), indent=2) + "\n").encode())
-        self.latest = Complete(state.step, folder.url)
+        self.latest = Complete(state.step, folder.url, state.saved)
         for step in self.complete_steps()[: -self._keep]:
             self.folder.delete(f"{_name(step)}/{STATE}")
             self.folder.delete_tree(_name(step))

@@ -24,6 +24,7 @@ FAREWELL_SECONDS = 10.0
 """How long the host of the store stays for machines that leave in order, too."""
 
 JOINED, LEAVING, BROKEN = "joined", "leaving", "broken"
+MOVED, HUNG, WITNESS = "moved", "hung", "witness"
 
 
 class Gang:
@@ -46,11 +47,13 @@ class Gang:
         self._hosts = False
         self._over = threading.Event()
         self._store: PrefixStore | None = None
+        self._member = 0
 
     def join(self) -> None:
         """Return when all machines are here. A signal handler may raise out of it."""
         self._store = PrefixStore(f"gang/{self.name}", self._connected())
-        here, said = self._store.add(JOINED, 1), 0
+        self._member = here = self._store.add(JOINED, 1)
+        said = 0
         while here < self.nodes:
             if here != said:
                 self._say(f"{here} of {self.nodes} machines are here")
@@ -77,6 +80,35 @@ class Gang:
                     return
                 time.sleep(0.05)
                 gone = self._store.add(LEAVING, 0)
+
+    def moved(self, by: int) -> int:
+        """Say that processes of this machine have gone on so many times; how often those of all machines have.
+
+        Raises:
+            DistError: the store is gone. Like the methods below, it may also wait for one that does not answer.
+        """
+        return self._joined.add(MOVED, by)
+
+    def hang(self, name: str = "") -> str:
+        """Declare, by a name, that the gang hangs; the name that counts, which is the first. Without one: whether
+        somebody has, empty for no."""
+        if not name:
+            return self._joined.get(HUNG).decode() if self._joined.check([HUNG]) else ""
+        return self._joined.compare_set(HUNG, "", name).decode()
+
+    def testify(self, said: str) -> None:
+        """Leave what this machine knows of a hang."""
+        self._joined.set(f"{WITNESS}/{self._member}", said)
+
+    def testimonies(self) -> list[str]:
+        """What the machines have left so far."""
+        keys = [f"{WITNESS}/{member}" for member in range(1, self.nodes + 1)]
+        return [self._joined.get(key).decode() for key in keys if self._joined.check([key])]
+
+    @property
+    def _joined(self) -> PrefixStore:
+        assert self._store is not None, "join comes first"
+        return self._store
 
     def _look(self, on_loss: Callable[[], None]) -> None:
         assert self._store is not None

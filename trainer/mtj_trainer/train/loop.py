@@ -25,6 +25,7 @@ from mtj_trainer.train.observe import Observer
 from mtj_trainer.train.optimization import AveragedWeights, learning_rate
 from mtj_trainer.train.precision import autocast, choose_precision
 from mtj_trainer.train.prefetch import Prefetcher
+from mtj_trainer.train.pulse import Phase, Pulse
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,7 @@ class Trainer(Generic[BatchT]):
         observer: curves, TensorBoard and Prometheus; only the first process writes.
         intervals: how often to log, validate and save.
         should_stop: whether this process was told to stop.
+        pulse: is told what this process is at.
     """
 
     def __init__(
@@ -64,6 +66,7 @@ class Trainer(Generic[BatchT]):
         observer: Observer,
         intervals: Intervals,
         should_stop: Callable[[], bool],
+        pulse: Pulse | None = None,
     ) -> None:
         self._family = family
         self._settings = settings
@@ -73,6 +76,7 @@ class Trainer(Generic[BatchT]):
         self._observer = observer
         self._every = intervals
         self._should_stop = should_stop
+        self._pulse = pulse or Pulse()
         if settings.batch.size % (settings.batch.accumulation * world.size):
             raise JobError(
                 f"{settings.batch.size} sequences cannot be shared evenly by {world.size} processes"
@@ -85,6 +89,8 @@ class Trainer(Generic[BatchT]):
         restored = checkpoints.load_latest()
         if restored is not None:
             self.state = restored.state
+        self._saved = self.state.step
+        self._breaks_off = False
         self._engine = make_engine(family.model(world.device), settings, world, self.state.precision)
         decay = settings.regularization.weight_averaging
         self._averaged = AveragedWeights(self._engine.parts(), decay, self._engine.refresh)
@@ -99,13 +105,24 @@ class Trainer(Generic[BatchT]):
     def run(self) -> bool:
         """Train to the last step; ``False`` if told to stop before, with everything saved."""
         steps, batch = self._settings.steps, self._settings.batch
-        batches = Prefetcher(self._passes_of_step, range(self.state.step, steps))
         progress = Progress("train", steps) if self._world.is_first else None
         self._observer.begin(self.state, of=steps)
         began, waited = time.perf_counter() - self.state.seconds, self.state.waited_seconds
         self._engine.model.train()
-        for passes in batches:
-            counted, stop, norm = self._step(passes)
+        if self.state.validation_due:
+            if not self._validate(progress):
+                return self._stop()
+            if self.state.step == steps:
+                self._checkpoint()
+        batches = Prefetcher(self._passes_of_step, range(self.state.step, steps), gives_up=self._should_stop)
+        stream = iter(batches)
+        while self.state.step < steps:
+            self._pulse.enter(Phase.DATA, self.state.step)
+            passes = next(stream, None)
+            counted, stop = self._agree(passes)
+            if stop or passes is None:
+                return self._stop()
+            norm = self._step(passes, counted)
             self.state.step += 1
             self.state.position += batch.size
             self.state.counted += counted
@@ -115,18 +132,23 @@ class Trainer(Generic[BatchT]):
             is_last = self.state.step == steps
             if self.state.step % self._every.log == 0 or is_last:
                 self._log(progress, norm)
-            if self.state.step % self._every.validate == 0 or is_last:
-                self._validate(progress)
-            if self.state.step % self._every.checkpoint == 0 or is_last or stop:
+            if (self.state.step % self._every.validate == 0 or is_last) and not self._validate(progress):
+                return self._stop()
+            if self.state.step % self._every.checkpoint == 0 or is_last:
                 self._checkpoint()
-            if stop and not is_last:
-                self._finish()
-                return False
         self._finish()
         return True
 
+    def _stop(self) -> bool:
+        """All processes together: save where training stands, and go no further."""
+        if self.state.step != self._saved:
+            self._checkpoint()
+        self._finish()
+        return False
+
     def _finish(self) -> None:
         """Leave no process behind that still writes: one that ends takes the others of its machine along."""
+        self._pulse.enter(Phase.END, self.state.step)
         self._checkpoints.wait()
         self._world.barrier()
 
@@ -139,15 +161,24 @@ class Trainer(Generic[BatchT]):
             self._family.batch(range(first + part * mine, first + (part + 1) * mine)) for part in range(accumulation)
         ]
 
-    def _step(self, passes: list[BatchT]) -> tuple[int, bool, Tensor]:
-        """One optimizer step: (predictions trained on, whether any process wants to stop, gradient norm).
+    def _agree(self, passes: list[BatchT] | None) -> tuple[int, bool]:
+        """Before a step: (predictions that it trains on, whether any process wants to stop).
+
+        A process that was told to stop while it waited for its data has none.
+        """
+        self._pulse.enter(Phase.MEET, self.state.step)
+        wishes = torch.tensor([sum(b.counted for b in passes or ()), int(passes is None or self._should_stop())])
+        counted, stop = (int(value) for value in self._world.sum(wishes).tolist())
+        return counted, stop > 0
+
+    def _step(self, passes: list[BatchT], counted: int) -> Tensor:
+        """One optimizer step on so many predictions; the gradient norm.
 
         Nothing here waits for a GPU: what is decided on lies on the CPU, and the loss stays where it is computed.
         """
+        self._pulse.enter(Phase.COMPUTE, self.state.step)
         reseed(self._settings.seed, self.state.step, self._world.rank)
         rate = self._rate(self.state.step)
-        wishes = torch.tensor([sum(b.counted for b in passes), int(self._should_stop())])
-        counted, stop = (int(value) for value in self._world.sum(wishes).tolist())
         sums: dict[str, Tensor] = {}
         for index, batch in enumerate(passes):
             self._engine.begin_pass(last=index == len(passes) - 1)
@@ -162,7 +193,7 @@ class Trainer(Generic[BatchT]):
         summed = self._world.sum(torch.stack(list(sums.values())))
         for name, value in zip(sums, summed, strict=True):
             self._window[name] = self._window.get(name, 0.0) + value
-        return counted, stop > 0, norm
+        return norm
 
     def _rate(self, step: int) -> float:
         return learning_rate(
@@ -198,21 +229,31 @@ class Trainer(Generic[BatchT]):
         state.window_counted = 0
 
     @torch.no_grad()
-    def _validate(self, progress: Progress | None) -> None:
+    def _validate(self, progress: Progress | None) -> bool:
+        """Judge the averaged weights, and keep them if they are the best; whether all did so to the end.
+
+        If any process is told to stop, all break off together, and it is done again before training goes on.
+        """
+        self._pulse.enter(Phase.VALIDATE, self.state.step)
+        self.state.validation_due = True
         sums = torch.zeros(2, dtype=torch.float64, device=self._world.device)
         model = self._engine.model
         with self._averaged.in_place():
             model.eval()
             for batch, counts in self._in_step(self._family.validation(self._world.rank, self._world.size)):
+                self._pulse.beat()
                 with autocast(self._world.device, self.state.precision):
                     loss = self._family.judge(model, batch.to(self._world.device))
                 if counts:
                     sums += torch.tensor([float(loss), batch.counted], dtype=torch.float64, device=self._world.device)
             model.train()
+        if self._breaks_off:
+            return False
+        self.state.validation_due = False
         loss_sum, counted = self._world.sum(sums).tolist()
         if not counted:  # nothing to compare by: the newest weights are the best ones known
             self._keep_as_best()
-            return
+            return True
         loss_mean = loss_sum / counted
         self._observer.validation(self.state.step, loss_mean)
         if progress:
@@ -220,19 +261,25 @@ class Trainer(Generic[BatchT]):
         if self.state.best_loss is None or loss_mean < self.state.best_loss:
             self.state.best_loss, self.state.best_step = loss_mean, self.state.step
             self._keep_as_best()
+        return True
 
     def _in_step(self, batches: Iterable[BatchT]) -> Iterator[tuple[BatchT, bool]]:
-        """Batches and whether they count. Where a forward pass needs all processes, those that are through go on with
-        something that does not count, until the last is."""
-        if not self._engine.in_step:
-            yield from ((batch, True) for batch in batches)
-            return
+        """Batches and whether they count, until all processes are through, or one wants to stop.
+
+        Where a forward pass needs all processes, those that are through go on with something that does not count.
+        """
         mine = iter(batches)
         while True:
             batch = next(mine, None)
-            if not self._world.sum(torch.tensor([int(batch is not None)])).item():
+            wishes = torch.tensor([int(batch is not None), int(self._should_stop())])
+            left, stop = self._world.sum(wishes).tolist()
+            self._breaks_off = left > 0 and stop > 0
+            if self._breaks_off or not left:
                 return
-            yield (batch, True) if batch is not None else (self._family.batch(range(1)), False)
+            if batch is not None:
+                yield batch, True
+            elif self._engine.in_step:
+                yield self._family.batch(range(1)), False
 
     def _keep_as_best(self) -> None:
         weights = self._engine.whole(self._averaged.weights)
@@ -240,6 +287,8 @@ class Trainer(Generic[BatchT]):
             self._save_best(weights)
 
     def _checkpoint(self) -> None:
+        self._pulse.enter(Phase.CHECKPOINT, self.state.step)
+        self._saved = self.state.step
         began = time.perf_counter()
         weights = self._engine.whole(self._engine.parts())
         averaged = self._engine.whole(self._averaged.weights)

@@ -24,6 +24,7 @@ from mtj_api.contract import PROGRESS_PATH, SCRAPE_PATH
 from mtj_trainer.train.checkpoint import Complete
 from mtj_trainer.train.cpu import CpuCollector
 from mtj_trainer.train.gpu import GpuCollector, visible_device
+from mtj_trainer.train.pulse import Pulse
 
 ALL_INTERFACES = "0.0.0.0"  # noqa: S104 - Prometheus and the operator ask from other machines
 
@@ -54,6 +55,7 @@ class TrainingMetrics:
         port: of the machine's first process; 0 serves nothing.
         processes: how many train together.
         checkpoint: the last complete one; ``None`` where there is none, or another process writes them.
+        pulse: knows what the process spends its time with.
         host: the address to listen on.
     """
 
@@ -66,12 +68,14 @@ class TrainingMetrics:
         *,
         processes: int = 1,
         checkpoint: Callable[[], Complete | None] = lambda: None,
+        pulse: Pulse | None = None,
         host: str = ALL_INTERFACES,
     ) -> None:
         self._labels = (job, str(rank))
         self._rank = rank
         self._processes = processes
         self._checkpoint = checkpoint
+        self._pulse = pulse or Pulse()
         self._begun = (0, 0)
         self._latest: StepFigures | None = None
         self._checkpoint_seconds = 0.0
@@ -146,6 +150,7 @@ class TrainingMetrics:
 
     def collect(self) -> Iterator[Metric]:
         """Every series of this process but those of its processor and GPU."""
+        yield self._phases()
         yield self._counter("mtj_train_checkpoint_seconds", "Training stood still for.", self._checkpoint_seconds)
         checkpoint = self._checkpoint()
         if checkpoint is not None:
@@ -175,6 +180,14 @@ class TrainingMetrics:
         )
         for name, value in terms.items():
             family.add_metric((*self._labels, name), value)
+        return family
+
+    def _phases(self) -> Metric:
+        family = CounterMetricFamily(
+            "mtj_train_phase_seconds", "Spent in phases that are over.", labels=("job", "rank", "phase")
+        )
+        for phase, seconds in self._pulse.seconds.items():
+            family.add_metric((*self._labels, phase.value), seconds)
         return family
 
     def _counter(self, name: str, documentation: str, value: float) -> Metric:
