@@ -61,7 +61,7 @@ def train(world: World, folder: str, dataset: str, training: str, precision: str
         lambda weights: family.save(output.child("best"), weights),
         Observer(metrics, curves, None),
         Intervals(log=4, validate=8, checkpoint=8),
-        lambda: trainer.state.step >= stop_after - 1,
+        lambda: trainer.state.step >= stop_after,
     )
     trainer.run()
     if curves:
