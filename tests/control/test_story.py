@@ -206,7 +206,9 @@ def test_the_pods_that_train_bear_the_last_checkpoint(kubectl: Kubectl, http: Ht
     def marked() -> list[list[str | None]]:
         pods = kubectl.list("pods", f"{STAGE_LABEL}=train")
         found = [one["metadata"].get("annotations", {}) for one in pods]
-        return [[one.get(f"training.discomusica.io/last-checkpoint-{what}") for what in ("step", "time")] for one in found]
+        return [
+            [one.get(f"training.discomusica.io/last-checkpoint-{what}") for what in ("step", "time")] for one in found
+        ]
 
     saved = {"step": 20, "url": "s3://music/out/checkpoints/20", "time": "2026-01-31T12:00:00Z"}
     told = {"stage": "train", "step": 30, "of": 120, "checkpoint": saved}

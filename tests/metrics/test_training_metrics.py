@@ -103,7 +103,13 @@ def test_the_time_of_a_slow_process_goes_into_work_and_that_of_the_others_into_w
     now = 0.0
     pulse = Pulse(clock=lambda: now)
     metrics = TrainingMetrics("chorales", 3, 0, port, pulse=pulse, host="127.0.0.1")
-    for phase, took in ((Phase.DATA, 0.5), (Phase.MEET, 0.25), (Phase.COMPUTE, 2.0), (Phase.DATA, 0.5), (Phase.MEET, 9)):
+    for phase, took in (
+        (Phase.DATA, 0.5),
+        (Phase.MEET, 0.25),
+        (Phase.COMPUTE, 2.0),
+        (Phase.DATA, 0.5),
+        (Phase.MEET, 9),
+    ):
         pulse.enter(phase, 1)
         now += took
     _, text = get(port, "/metrics")

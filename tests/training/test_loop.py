@@ -144,20 +144,19 @@ def test_a_validation_that_is_broken_off_is_done_before_training_goes_on(
     dataset: PreparedDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, breaks_off_at: int, steps: int
 ) -> None:
     undisturbed = Run(tmp_path / "undisturbed", dataset, changed(steps=steps))
-    judged = 0
+    judged: list[Any] = []
     judge = SymbolicFamily.judge
 
     def count(family: SymbolicFamily, *arguments: Any) -> Tensor:
-        nonlocal judged
-        judged += 1
+        judged.append(arguments)
         return judge(family, *arguments)
 
     monkeypatch.setattr(SymbolicFamily, "judge", count)
     for _ in range(2):  # the second time it is broken off where it is made up for
-        judged = 0
-        stopped = Run(tmp_path / "stopped", dataset, changed(steps=steps), lambda: judged > breaks_off_at)
+        judged.clear()
+        stopped = Run(tmp_path / "stopped", dataset, changed(steps=steps), lambda: len(judged) > breaks_off_at)
         assert not stopped.finished
-        assert judged == breaks_off_at + 1
+        assert len(judged) == breaks_off_at + 1
         assert stopped.trainer.state.step == 20
     resumed = Run(tmp_path / "stopped", dataset, changed(steps=steps))
     assert resumed.finished
