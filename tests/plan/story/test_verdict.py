@@ -50,6 +50,7 @@ def by_job(code: int | None, reason: str = "PodFailurePolicy") -> JobSnapshot:
         (failed(), [ended(1, "the disk\nis full")], End.FAILED, "the disk is full"),
         (failed(), [ended(69), ended(1, "the disk is full", 1)], End.FAILED, "the disk is full"),
         (failed(), [ended(75), ended(1, "the disk is full", 1)], End.FAILED, "the disk is full"),
+        (failed(), [ended(69), ended(1, "training hung: process 1 *", 1)], End.FAILED, "training hung: process 1 *"),
         (failed(), [ended(3)], End.FAILED, f"it failed with exit status 3{LOG}"),
         (failed(), [ended(139)], End.FAILED, f"it was ended by SIGSEGV{LOG}"),
         (

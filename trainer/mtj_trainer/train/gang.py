@@ -36,6 +36,9 @@ class Gang:
         nodes: machines in all.
         name: tells this gang from one that was there before it.
         say: is told what is waited for.
+
+    Attributes:
+        member: this machine's number among them, from 1, in the order in which they joined; 0 before that.
     """
 
     def __init__(self, host: str, port: int, nodes: int, name: str, say: Callable[[str], None] = print) -> None:
@@ -47,12 +50,12 @@ class Gang:
         self._hosts = False
         self._over = threading.Event()
         self._store: PrefixStore | None = None
-        self._member = 0
+        self.member = 0
 
     def join(self) -> None:
         """Return when all machines are here. A signal handler may raise out of it."""
         self._store = PrefixStore(f"gang/{self.name}", self._connected())
-        self._member = here = self._store.add(JOINED, 1)
+        self.member = here = self._store.add(JOINED, 1)
         said = 0
         while here < self.nodes:
             if here != said:
@@ -89,16 +92,17 @@ class Gang:
         """
         return self._joined.add(MOVED, by)
 
-    def hang(self, name: str = "") -> str:
-        """Declare, by a name, that the gang hangs; the name that counts, which is the first. Without one: whether
-        somebody has, empty for no."""
-        if not name:
-            return self._joined.get(HUNG).decode() if self._joined.check([HUNG]) else ""
+    def hung(self) -> str:
+        """What a machine has called the hang that it declared; empty where none has."""
+        return self._joined.get(HUNG).decode() if self._joined.check([HUNG]) else ""
+
+    def declare_hung(self, name: str) -> str:
+        """Declare that the gang hangs; what the first that did so called it."""
         return self._joined.compare_set(HUNG, "", name).decode()
 
     def testify(self, said: str) -> None:
         """Leave what this machine knows of a hang."""
-        self._joined.set(f"{WITNESS}/{self._member}", said)
+        self._joined.set(f"{WITNESS}/{self.member}", said)
 
     def testimonies(self) -> list[str]:
         """What the machines have left so far."""

@@ -6,6 +6,7 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
@@ -37,7 +38,7 @@ class Prefetcher(Generic[T]):
         self._items = items
         self._gives_up = gives_up
         self._room = threading.Semaphore(ahead)
-        self._ready: queue.SimpleQueue[tuple[T | None, BaseException | None]] = queue.SimpleQueue()
+        self._ready: queue.SimpleQueue[Future[T]] = queue.SimpleQueue()
         self._over = threading.Event()
         self.waited_seconds = 0.0
 
@@ -51,18 +52,16 @@ class Prefetcher(Generic[T]):
                 self.waited_seconds += time.perf_counter() - began
                 if made is None:
                     return
-                item, fault = made
-                if fault is not None:
-                    raise fault
+                item = made.result()
                 self._room.release()
-                yield item  # type: ignore[misc] - without a fault there is an item
+                yield item
         finally:
             self._over.set()
             self._room.release()
             if not self._gives_up():
                 maker.join(LEAVE_SECONDS)
 
-    def _next(self) -> tuple[T | None, BaseException | None] | None:
+    def _next(self) -> Future[T] | None:
         """The next item, or what went wrong in making it; ``None`` where the wait was given up."""
         while True:
             try:
@@ -76,8 +75,9 @@ class Prefetcher(Generic[T]):
             self._room.acquire()
             if self._over.is_set():
                 return
+            made: Future[T] = Future()
             try:
-                self._ready.put((self._make(index), None))
-            except BaseException as fault:  # it is for the one who waits
-                self._ready.put((None, fault))
-                return
+                made.set_result(self._make(index))
+            except BaseException as fault:
+                made.set_exception(fault)
+            self._ready.put(made)

@@ -48,8 +48,9 @@ def gather(folder: Path, processes: Mapping[int, int]) -> dict[int, str]:
     """
     before = {rank: _size(folder, rank) for rank in processes}
     for process in processes.values():
-        with suppress(ProcessLookupError):
-            os.kill(process, ASK)
+        with suppress(OSError):
+            if _knows(process, folder):
+                os.kill(process, ASK)
     deadline, sizes = time.monotonic() + ANSWER_SECONDS, dict[int, int]()
     while time.monotonic() < deadline:
         time.sleep(0.1)
@@ -68,6 +69,11 @@ def stuck(process: int) -> str:
         )
         return STATES.get(state, "")
     return STATES["Z"]
+
+
+def _knows(process: int, folder: Path) -> bool:
+    """Whether a process was told of the folder: another may have the number of one that has ended."""
+    return os.fsencode(folder) in Path(f"/proc/{process}/environ").read_bytes()
 
 
 def _said(folder: Path, rank: int, start: int, process: int) -> str:

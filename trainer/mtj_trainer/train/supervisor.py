@@ -81,13 +81,15 @@ class Supervisor:
         watchdog.leave()
         code = verdict(failures, stopped=self._stopped, lost=self._lost, killed=self._killed, hung=bool(self._hung))
         self._gang.leave(code)
-        return code, self._hung or sentence(code, failures or [])
+        return code, sentence(code, failures or [], self._hung)
 
     def end_hung(self, why: str) -> None:
         """In the watchdog's thread: the gang hangs. ``why`` is empty where another machine says it."""
-        if self._stopped or self._ended.is_set():  # all that is left to wait for has its own end
+        if self._stopped:  # which has an end of its own
             return
-        self._hung, self._lost = why, not why
+        self._hung, self._lost = why, self._lost or not why
+        if self._ended.is_set():  # other machines were faster, and took the processes of this one along
+            return
         self._kill()
         if not self._ended.wait(END_SECONDS):  # one waits in the kernel, where nothing ends it
             leave_sentence(why or LOST)
@@ -164,8 +166,10 @@ def verdict(
     return ExitCode.CRASHED
 
 
-def sentence(code: ExitCode, failures: Sequence[Failure]) -> str:
-    """Why, where the processes themselves could not say it; else empty."""
+def sentence(code: ExitCode, failures: Sequence[Failure], hung: str = "") -> str:
+    """Why, where the processes themselves could not say it; else empty. ``hung`` says so of a gang that hung."""
+    if code == ExitCode.CRASHED and hung:
+        return hung
     if code == ExitCode.PEER_LOST:
         return LOST
     killed = [failure for failure in failures if failure.code == -signal.SIGKILL]

@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -40,6 +41,8 @@ LONGEST_SECONDS = ANSWER_SECONDS + WRITE_SECONDS + WITNESS_SECONDS + 4 * STORE_S
 
 KEEP = 5
 """Hangs of a job whose stacks are kept, the latest."""
+
+LOG_ALONE = "in the log alone"
 
 LOGGED, STORED = 32 * 1024, 256 * 1024
 """Bytes of a machine's stacks in its log and in the storage."""
@@ -69,6 +72,7 @@ class Watchdog:
         self._stacks = stacks
         self._end = end
         self._host = socket.gethostname()
+        self._store = Errand()
         self._over = threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -92,17 +96,15 @@ class Watchdog:
             last = now
             beats = feel(self._folder)
             new = sum(beat.count for beat in beats) - moved
-            found = within(STORE_SECONDS, lambda: self._gang.moved(new), everywhere)  # noqa: B023 - at once
+            found = self._store.within(STORE_SECONDS, partial(self._gang.moved, new), everywhere)
             if new or found != everywhere:
                 quiet, moved, everywhere = 0.0, moved + new, found
-            hung = within(STORE_SECONDS, self._gang.hang, "")
-            first = not hung and quiet > patience(beats, self._processes, self._seconds)
-            if first:
-                name = f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{self._gang.name}"
-                hung = within(STORE_SECONDS, lambda: self._gang.hang(name), name)  # noqa: B023 - at once
-                first = hung == name
+            hung, own = self._store.within(STORE_SECONDS, self._gang.hung, ""), ""
+            if not hung and quiet > patience(beats, self._processes, self._seconds):
+                own = f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{self._name}"
+                hung = self._store.within(STORE_SECONDS, partial(self._gang.declare_hung, own), own)
             if hung and not self._over.is_set():
-                self._take_down(hung, beats, first=first)
+                self._take_down(hung, beats, first=hung == own)
                 return
 
     def _take_down(self, name: str, beats: list[Beat], *, first: bool) -> None:
@@ -111,10 +113,10 @@ class Watchdog:
         standings = [
             Standing(beat.rank, self._host, beat.phase, beat.step, now - beat.since, stuck(beat.pid)) for beat in beats
         ]
-        within(STORE_SECONDS, lambda: self._gang.testify(account(standings)), None)
+        self._store.within(STORE_SECONDS, partial(self._gang.testify, account(standings)), None)
         text = self._text(standings, gather(self._folder, {beat.rank: beat.pid for beat in beats}))
         print(text[:LOGGED], flush=True)
-        where = within(WRITE_SECONDS, lambda: self._keep(name, text.encode()[:STORED]), "in the log alone")
+        where = Errand().within(WRITE_SECONDS, partial(self._keep, name, text.encode()[:STORED]), LOG_ALONE)
         self._end(self._sentence(standings, where) if first else "")
 
     def _text(self, standings: list[Standing], stacks: dict[int, str]) -> str:
@@ -127,34 +129,43 @@ class Watchdog:
     def _keep(self, name: str, text: bytes) -> str:
         """Write the stacks where the output lies; the URL of their folder."""
         if not self._stacks:
-            return "in the log alone"
+            return LOG_ALONE
         storage = open_storage(self._stacks)
-        storage.write(f"{name}/{self._host}.txt", text)
+        storage.write(f"{name}/{self._name}.txt", text)
         for old in sorted({entry.key.split("/")[0] for entry in storage.list()})[:-KEEP]:
             storage.delete_tree(old)
         return f"{storage.url}/{name}"
 
     def _sentence(self, standings: list[Standing], where: str) -> str:
-        def said() -> list[str]:
-            return within(STORE_SECONDS, self._gang.testimonies, [])
-
-        testimonies, deadline = said(), time.monotonic() + WITNESS_SECONDS
+        testimonies, deadline = [account(standings)], time.monotonic() + WITNESS_SECONDS
         while len(testimonies) < self._gang.nodes and time.monotonic() < deadline:
             time.sleep(LOOK_SECONDS)
-            testimonies = said()
-        known = standings_of(testimonies) if testimonies else standings
-        return sentence(known, self._gang.nodes - max(1, len(testimonies)), where)
+            testimonies = self._store.within(STORE_SECONDS, self._gang.testimonies, testimonies)
+        return sentence(standings_of(testimonies), self._gang.nodes - len(testimonies), where)
+
+    @property
+    def _name(self) -> str:
+        """This machine's; on one host, several may play a gang."""
+        return f"{self._host}-{self._gang.member}"
 
 
-def within(seconds: float, call: Callable[[], T], otherwise: T) -> T:
-    """What ``call`` returns, or ``otherwise`` where it fails or takes longer, whatever it waits for then."""
-    answers: list[T] = []
+class Errand:
+    """Calls that may wait for ever, one at a time: while one has not come back, no other is sent."""
 
-    def answer() -> None:
-        with suppress(Exception):
-            answers.append(call())
+    def __init__(self) -> None:
+        self._thread: threading.Thread | None = None
 
-    thread = threading.Thread(target=answer, daemon=True)
-    thread.start()
-    thread.join(seconds)
-    return answers[0] if answers else otherwise
+    def within(self, seconds: float, call: Callable[[], T], otherwise: T) -> T:
+        """What ``call`` returns, or ``otherwise`` where it fails or takes longer, whatever it waits for then."""
+        if self._thread is not None and self._thread.is_alive():
+            return otherwise
+        answers: list[T] = []
+
+        def answer() -> None:
+            with suppress(Exception):
+                answers.append(call())
+
+        self._thread = threading.Thread(target=answer, name="errand", daemon=True)
+        self._thread.start()
+        self._thread.join(seconds)
+        return answers[0] if answers else otherwise
