@@ -46,6 +46,11 @@ ATTEMPT_LABEL = f"{GROUP}/attempt"
 PLAN_ANNOTATION = f"{GROUP}/plan"
 """On what the operator makes: whose it is, which stage and attempt, and the hash of what it was made from."""
 
+CHECKPOINT_STEP_ANNOTATION = f"{GROUP}/last-checkpoint-step"
+CHECKPOINT_TIME_ANNOTATION = f"{GROUP}/last-checkpoint-time"
+"""On a pod that trains: the last complete checkpoint, and when its state was taken down (RFC 3339). What came after it
+would be lost if the pod were killed at once."""
+
 MANAGER = "mtj-operator"
 """The operator's name as a field manager and on what it makes."""
 

@@ -137,6 +137,8 @@ class CheckpointStatus(StatusModel):
     """Optimizer steps done when it was saved."""
     url: Place = ""
     """Where it lies."""
+    time: Time | None = None
+    """When its state was taken down."""
 
 
 class OutputStatus(StatusModel):

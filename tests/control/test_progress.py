@@ -17,7 +17,7 @@ ANSWER = {
     "loss": 1.31,
     "tokens_per_second": 15246.5,
     "eta_seconds": 131,
-    "checkpoint": {"step": 100, "url": "s3://music/out/checkpoints/100"},
+    "checkpoint": {"step": 100, "url": "s3://music/out/checkpoints/100", "time": "2026-01-31T12:00:00Z"},
 }
 
 
@@ -36,6 +36,7 @@ def test_an_answer_is_taken_up_whole() -> None:
         eta_seconds=131.0,
         checkpoint_step=100,
         checkpoint_url="s3://music/out/checkpoints/100",
+        checkpoint_time="2026-01-31T12:00:00Z",
     )
 
 
@@ -58,8 +59,8 @@ def test_figures_that_are_no_numbers_are_left_out(loss: object) -> None:
     assert found.loss is None
 
 
-@pytest.mark.parametrize("checkpoint", [None, {}, {"step": "1", "url": 7}])
+@pytest.mark.parametrize("checkpoint", [None, {}, {"step": "1", "url": 7, "time": 3}])
 def test_a_training_without_a_checkpoint_has_none(checkpoint: object) -> None:
     found = told(checkpoint=checkpoint)
     assert found is not None
-    assert (found.checkpoint_step, found.checkpoint_url) == (None, "")
+    assert (found.checkpoint_step, found.checkpoint_url, found.checkpoint_time) == (None, "", "")

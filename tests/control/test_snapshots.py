@@ -230,3 +230,26 @@ def test_a_pod_on_its_way_out_says_until_when() -> None:
 def test_the_barest_object_can_be_read(read: Any) -> None:
     found = read({"metadata": metadata()})
     assert (found.name, found.stage, found.attempt) == ("one", "", 0)
+
+
+def test_a_pod_bears_the_last_checkpoint_that_was_written_on_it() -> None:
+    step, time = "training.discomusica.io/last-checkpoint-step", "training.discomusica.io/last-checkpoint-time"
+    assert snapshots.pod(pod(annotations={step: "300", time: "2026-01-31T12:00:00Z"})).marked == (
+        "300",
+        "2026-01-31T12:00:00Z",
+    )
+    assert snapshots.pod(pod()).marked == ("", "")
+
+
+@pytest.mark.parametrize(
+    ("conditions", "word"),
+    [
+        ([condition("DisruptionTarget", reason="PreemptionByScheduler", message="a higher priority")], "Preemption"),
+        ([condition("DisruptionTarget", "False", reason="PreemptionByScheduler")], ""),
+        ([condition("Ready", reason="PreemptionByScheduler")], ""),
+        ([], ""),
+    ],
+)
+def test_a_pod_says_in_a_word_what_took_it_away(conditions: list[Raw], word: str) -> None:
+    found = snapshots.pod(pod({"phase": "Running", "conditions": conditions})).disruption
+    assert found.removesuffix("ByScheduler") == word

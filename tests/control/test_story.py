@@ -199,6 +199,32 @@ def test_the_status_follows_the_progress_of_training(kubectl: Kubectl, http: Htt
         assert operator.metric("mtj_operator_progress_polls_total", result="ok") >= 1.0
 
 
+def test_the_pods_that_train_bear_the_last_checkpoint(kubectl: Kubectl, http: Http, start: Start) -> None:
+    def fate(pod: Mapping[str, Any]) -> Fate:
+        return Fate(code=None) if pod["metadata"]["labels"][STAGE_LABEL] == "train" else done(pod)
+
+    def marked() -> list[list[str | None]]:
+        pods = kubectl.list("pods", f"{STAGE_LABEL}=train")
+        found = [one["metadata"].get("annotations", {}) for one in pods]
+        return [
+            [one.get(f"training.discomusica.io/last-checkpoint-{what}") for what in ("step", "time")] for one in found
+        ]
+
+    saved = {"step": 20, "url": "s3://music/out/checkpoints/20", "time": "2026-01-31T12:00:00Z"}
+    told = {"stage": "train", "step": 30, "of": 120, "checkpoint": saved}
+    with (
+        telling(told) as port,
+        start("--progress-seconds=0.2") as operator,
+        Kubelet(http, kubectl.namespace, fate).working(),
+    ):
+        kubectl.apply(document(training={"nodes": 2}, monitoring={"metricsPort": port}))
+        eventually(lambda: marked() == [["20", "2026-01-31T12:00:00Z"]] * 2, 60)
+        assert status(kubectl)["checkpoint"] == saved
+        kubectl("annotate", "pod", "--all", "--overwrite", "training.discomusica.io/last-checkpoint-step=7")
+        eventually(lambda: marked() == [["20", "2026-01-31T12:00:00Z"]] * 2, 60)
+        assert operator.metric("mtj_operator_reconcile_errors_total") == 0.0
+
+
 def test_a_training_that_tells_nothing_runs_on(kubectl: Kubectl, http: Http, start: Start) -> None:
     def fate(pod: Mapping[str, Any]) -> Fate:
         return Fate(code=None) if pod["metadata"]["labels"][STAGE_LABEL] == "train" else done(pod)

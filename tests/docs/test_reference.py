@@ -15,6 +15,7 @@ from mtj_trainer.train.checkpoint import Complete, Faults
 from mtj_trainer.train.cpu import SHORTEST_SECONDS
 from mtj_trainer.train.gpu import SERIES
 from mtj_trainer.train.metrics import TrainingMetrics
+from mtj_trainer.train.pulse import Phase, Pulse
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
@@ -37,7 +38,9 @@ def test_the_page_of_the_resource_is_current() -> None:
 
 def test_the_page_of_metrics_names_every_series() -> None:
     complete = Complete(1, "s3://music/step-1")
-    metrics = TrainingMetrics("chorales", 0, 0, 0, checkpoint=lambda: complete, faults=Faults)
+    pulse = Pulse()
+    pulse.enter(Phase.COMPUTE, 0)
+    metrics = TrainingMetrics("chorales", 0, 0, 0, checkpoint=lambda: complete, faults=Faults, pulse=pulse)
     metrics.observe(
         step=1,
         of=2,

@@ -13,6 +13,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from mtj_trainer.train.checkpoint import Complete, Faults
 from mtj_trainer.train.metrics import TrainingMetrics
+from mtj_trainer.train.pulse import Phase, Pulse
 from support.ports import free_neighbours
 
 LABELS = {"job": "chorales", "rank": "3"}
@@ -68,14 +69,14 @@ def test_before_the_first_logged_step(metrics: TrainingMetrics, port: int) -> No
 
 
 def test_a_resumed_run_tells_where_it_goes_on(port: int) -> None:
-    complete = Complete(160, "s3://music/checkpoints/step-00000160")
+    complete = Complete(160, "s3://music/checkpoints/step-00000160", "2026-01-31T12:00:00Z")
     metrics = TrainingMetrics("chorales", 0, 0, port, processes=4, checkpoint=lambda: complete, host="127.0.0.1")
     metrics.begin(160, 2000)
     told = json.loads(get(port, "/progress")[1])
     _, text = get(port, "/metrics")
     metrics.close()
     assert told == {"stage": "train", "rank": 0, "processes": 4, "step": 160, "of": 2000} | NOTHING | {
-        "checkpoint": {"step": 160, "url": "s3://music/checkpoints/step-00000160"}
+        "checkpoint": {"step": 160, "url": "s3://music/checkpoints/step-00000160", "time": "2026-01-31T12:00:00Z"}
     }
     assert 'mtj_train_checkpoint_step{job="chorales",rank="0"} 160.0' in text
 
@@ -104,6 +105,26 @@ def test_the_process_that_writes_checkpoints_tells_of_their_faults(port: int) ->
     metrics.close()
     assert told["mtj_train_checkpoint_failures_total"] == 2.0
     assert told["mtj_train_checkpoints_damaged_total"] == 1.0
+
+
+def test_the_time_of_a_slow_process_goes_into_work_and_that_of_the_others_into_waiting_for_it(port: int) -> None:
+    now = 0.0
+    pulse = Pulse(clock=lambda: now)
+    metrics = TrainingMetrics("chorales", 3, 0, port, pulse=pulse, host="127.0.0.1")
+    for phase, took in (
+        (Phase.DATA, 0.5),
+        (Phase.MEET, 0.25),
+        (Phase.COMPUTE, 2.0),
+        (Phase.DATA, 0.5),
+        (Phase.MEET, 9),
+    ):
+        pulse.enter(phase, 1)
+        now += took
+    _, text = get(port, "/metrics")
+    metrics.close()
+    samples = [sample for family in text_string_to_metric_families(text) for sample in family.samples]
+    seconds = {one.labels["phase"]: one.value for one in samples if one.name == "mtj_train_phase_seconds_total"}
+    assert seconds == {"begin": 0.0, "data": 1.0, "meet": 0.25, "compute": 2.0}
 
 
 def test_progress_is_json(metrics: TrainingMetrics, port: int) -> None:

@@ -99,7 +99,8 @@ def test_training_processes_share_the_cores(cores: int, processes: int, threads:
 def test_training_processes_of_all_nodes_meet(settings: list[str], train: str) -> None:
     job = load_job(DATA / "full/job.yaml", [f"spec.training.{setting}" for setting in settings]).job
     stage = plan(job, CLUSTER).stages[1]
-    launcher = f"python -m mtj_trainer.train.launch {train} -m mtj_trainer.train --job /job.json"
+    hang = "--hang-seconds 600 --stacks s3://music/models/full/train/stacks"
+    launcher = f"python -m mtj_trainer.train.launch {train} {hang} -m mtj_trainer.train --job /job.json"
     assert stage.command == tuple(launcher.split())
     assert (stage.nodes, stage.gang) == (job.spec.training.nodes if job.spec.training else 0, Gang.WHOLE)
 

@@ -82,7 +82,7 @@ def train(
         lambda weights: family.save(output.child("best"), weights),
         Observer(metrics, curves, None),
         Intervals(log=4, validate=8, checkpoint=8),
-        lambda: trainer.state.step >= stop_after - 1,
+        lambda: trainer.state.step >= stop_after,
     )
     trainer.run()
     known = {"position": trainer.state.position, **vars(trainer.state.history)}

@@ -28,6 +28,7 @@ def of(*settings: str, dataset: str = DATASET) -> str:
         ["spec.training.batch.accumulation=2"],
         ["spec.training.batch.auto=true"],
         ["spec.training.badSteps.spike=20"],
+        ["spec.training.hangSeconds=7"],
         ["spec.dataset.workers.nodes=2"],
         ["spec.checkpoint.everySteps=7"],
         ["spec.evaluation.everySteps=7"],

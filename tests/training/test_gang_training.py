@@ -27,6 +27,7 @@ from support.witness import eventually
 
 pytestmark = pytest.mark.slow
 
+TESTS = Path(__file__).parents[1]
 STEPS = 60
 JOB = """
 apiVersion: training.discomusica.io/v1alpha1
@@ -36,8 +37,8 @@ spec:
   dataset: {{source: {folder}/music, midi: {{tokenizer: grid}}}}
   model: {{architecture: {{layers: 1, width: 32, heads: 2, context: 128}}}}
   training: {{steps: {steps}, nodes: 2, batch: {{size: 4}}, precision: fp32, optimizer: {{learningRate: {rate}}}}}
-  checkpoint: {{everySteps: 1000}}
-  evaluation: {{everySteps: 1000}}
+  checkpoint: {{everySteps: {checkpoint}}}
+  evaluation: {{everySteps: {validate}}}
   monitoring: {{metricsPort: 0}}
   output: {folder}/out
 """
@@ -47,18 +48,33 @@ spec:
 def data(tmp_path_factory: pytest.TempPathFactory) -> str:
     folder = tmp_path_factory.mktemp("prepared")
     return prepare_scores(
-        folder, chorales(), parse_job(JOB.format(folder=folder, steps=1, rate=0.01)).job.spec.dataset.midi
+        folder,
+        chorales(),
+        parse_job(JOB.format(folder=folder, steps=1, rate=0.01, checkpoint=1, validate=1)).job.spec.dataset.midi,
     )
 
 
 class GangOfTwo:
     """A job in a folder of its own, and the machines that train it; each run is on another port."""
 
-    def __init__(self, folder: Path, data: str, steps: int = STEPS, rate: float = 0.01) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        data: str,
+        steps: int = STEPS,
+        rate: float = 0.01,
+        checkpoint: int = 1000,
+        validate: int = 1000,
+        held_up: str = "",
+        hang_seconds: int = 0,
+    ) -> None:
         self._folder = folder
+        self._held_up = held_up
+        self._hang = ["--hang-seconds", str(hang_seconds), "--stacks", f"{folder}/out/train/stacks"]
         self._left = ExitStack()
         folder.mkdir(parents=True, exist_ok=True)
-        job = parse_job(JOB.format(folder=folder, steps=steps, rate=rate)).job
+        text = JOB.format(folder=folder, steps=steps, rate=rate, checkpoint=checkpoint, validate=validate)
+        job = parse_job(text).job
         (folder / "job.json").write_text(resolved_json(job))
         self.output = open_storage(job.spec.output)
         self.output.write("stages/prepare.json", json.dumps({"dataset": data}).encode())
@@ -75,14 +91,18 @@ class GangOfTwo:
     def _start(self, node: int, endpoint: str) -> subprocess.Popen[bytes]:
         command = [sys.executable, "-m", "mtj_trainer.train.launch", "--nnodes", "2", "--nproc-per-node", "1"]
         command += ["--rdzv-backend", "c10d", "--rdzv-endpoint", endpoint, "--rdzv-id", "gang"]
-        command += ["-m", "mtj_trainer.train", "--job", str(self._folder / "job.json")]
+        module = (
+            ["support.delayed_training", str(self._folder), self._held_up] if self._held_up else ["mtj_trainer.train"]
+        )
+        command += [*self._hang, "-m", *module, "--job", str(self._folder / "job.json")]
         left = self._folder / f"left-{node}"
         left.unlink(missing_ok=True)
         with (self._folder / f"printed-{node}").open("wb") as printed:
             machine = subprocess.Popen(
                 command,
                 env=os.environ
-                | {"OMP_NUM_THREADS": "1", "MTJ_WORK_DIR": str(self._folder / "work"), TERMINATION_LOG_ENV: str(left)},
+                | {"OMP_NUM_THREADS": "1", "MTJ_WORK_DIR": str(self._folder / "work"), TERMINATION_LOG_ENV: str(left)}
+                | {"PYTHONPATH": f"{TESTS}:{os.environ.get('PYTHONPATH', '')}"},
                 stdout=printed,
                 stderr=subprocess.STDOUT,
             )
@@ -92,6 +112,14 @@ class GangOfTwo:
     def left(self, node: int) -> str:
         path = self._folder / f"left-{node}"
         return path.read_text() if path.exists() else ""
+
+    def has_reached(self, *ranks: int) -> bool:
+        """Whether these processes have come to where they are held up."""
+        return all((self._folder / f"reached-{rank}").exists() for rank in ranks)
+
+    @property
+    def stacks(self) -> str:
+        return "".join(path.read_text() for path in self._folder.glob("out/train/stacks/*/*.txt"))
 
     @property
     def printed(self) -> str:
@@ -134,15 +162,58 @@ def test_a_stop_of_one_machine_is_a_checkpoint_of_both_and_a_rerun_computes_the_
     eventually(lambda: after in stopped.printed, 240)
     both[told].send_signal(signal.SIGTERM)
     assert [machine.wait(120) for machine in both] == [ExitCode.INTERRUPTED] * 2, stopped.printed
-    (step,) = stopped.complete
-    assert 0 < step < STEPS
     said = [json.loads(stopped.left(node)) for node in (0, 1) if stopped.left(node)]
-    assert [words["checkpoint"]["step"] for words in said] == [step]
+    assert [words["figures"]["train.steps"] for words in said] == (stopped.complete or [0])
+    assert stopped.complete or after == "from the beginning"
     assert "Traceback" not in stopped.printed
     stopped.run()
     undisturbed = gang(machines, tmp_path / "undisturbed", data)
     undisturbed.run()
     assert stopped.losses == undisturbed.losses
+
+
+@pytest.mark.parametrize(
+    ("phase", "reaches", "steps"),
+    [
+        pytest.param("loading", (0, 1), [], id="loading the model"),
+        pytest.param("data", (1,), [3], id="waiting for data"),
+        pytest.param("validating", (0, 1), [4], id="validating"),
+        pytest.param("saving", (0,), [], id="storing a checkpoint"),
+    ],
+)
+@pytest.mark.parametrize("told", [0, 1])
+def test_a_stop_saves_what_is_done_on_both_whatever_they_are_at(
+    machines: ExitStack, tmp_path: Path, data: str, phase: str, reaches: tuple[int, ...], steps: list[int], told: int
+) -> None:
+    every = {"validating": {"validate": 4}, "saving": {"checkpoint": 2}}.get(phase, {})
+    held_up = gang(machines, tmp_path, data, held_up=phase, **every)
+    both = held_up.start()
+    eventually(lambda: held_up.has_reached(*reaches), 240)
+    for _ in range(2):
+        both[told].send_signal(signal.SIGTERM)
+    assert [machine.wait(120) for machine in both] == [ExitCode.INTERRUPTED] * 2, held_up.printed
+    assert "Traceback" not in held_up.printed
+    if phase == "saving":  # the one that was being stored, and where training had come meanwhile
+        assert held_up.complete[0] == 2
+    else:
+        assert held_up.complete == steps
+
+
+def test_a_hang_ends_both_with_a_word_on_where_and_a_rerun_goes_on(
+    machines: ExitStack, tmp_path: Path, data: str
+) -> None:
+    hung = gang(machines, tmp_path, data, steps=6, checkpoint=2, held_up="data", hang_seconds=5)
+    codes = [machine.wait(240) for machine in hung.start()]
+    assert sorted(codes) == [ExitCode.CRASHED, ExitCode.PEER_LOST], hung.printed
+    why = hung.left(codes.index(ExitCode.CRASHED))
+    assert why.startswith("training hung: process 1 on ")
+    assert "has waited for the data of step 4 for" in why
+    assert "in data_that_never_comes" in hung.stacks
+    assert hung.stacks.count("process ") == 2
+    assert hung.complete == [2]
+    rerun = gang(machines, tmp_path, data, steps=6, checkpoint=2)
+    rerun.run()
+    assert "going on from the checkpoint of step 2" in rerun.printed
 
 
 @pytest.mark.parametrize("lost", [0, 1])

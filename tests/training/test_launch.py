@@ -56,12 +56,16 @@ PEER_LOST, INTERRUPTED, WRONG_JOB, OUT_OF_MEMORY, CRASHED = (
         pytest.param([-9], "lost killed", PEER_LOST, id="one waited for a lost machine and was killed"),
         pytest.param(None, "lost", PEER_LOST, id="another machine is gone before the processes began"),
         pytest.param([-15], "", CRASHED, id="somebody ended a process"),
+        pytest.param([-9, -9], "hung killed", CRASHED, id="the gang hung"),
+        pytest.param([-9, -9], "lost killed", PEER_LOST, id="the gang hung, and another machine says so"),
     ],
 )
 def test_what_the_end_of_processes_means(codes: Sequence[int] | None, seen: str, expected: ExitCode) -> None:
     failures = None if codes is None else [Failure(code) for code in codes]
     flags = seen.split()
-    found = verdict(failures, stopped="stopped" in flags, lost="lost" in flags, killed="killed" in flags)
+    found = verdict(
+        failures, stopped="stopped" in flags, lost="lost" in flags, killed="killed" in flags, hung="hung" in flags
+    )
     assert found is expected
 
 
@@ -209,6 +213,23 @@ def test_a_machine_that_is_killed_is_a_lost_peer(machines: ExitStack, tmp_path: 
     killed.process.kill()
     assert other.end() == PEER_LOST, other.printed
     assert other.left == LOST
+
+
+def catches(process: int, number: signal.Signals) -> bool:
+    """Whether a process has a handler for a signal."""
+    status = Path(f"/proc/{process}/status").read_text()
+    (mask,) = re.findall(r"^SigCgt:\s*(\w+)$", status, re.MULTILINE)
+    return bool(int(mask, 16) >> (number - 1) & 1)
+
+
+@pytest.mark.slow
+def test_a_stop_while_libraries_are_loaded_is_heeded_at_once(machines: ExitStack, tmp_path: Path) -> None:
+    machine = started(machines, Machine(tmp_path, "--standalone", parts=("deaf",)))
+    eventually(lambda: catches(machine.process.pid, signal.SIGTERM), 60)
+    machine.process.send_signal(signal.SIGTERM)
+    assert machine.end() == INTERRUPTED, machine.printed
+    assert not machine.began(1)
+    assert machine.printed == ""
 
 
 @pytest.mark.slow

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ import torch
 from torch import Tensor
 
 from mtj_api import JobError, MusicTrainingJob, parse_job
-from mtj_trainer.families.symbolic import load_model
+from mtj_trainer.families.symbolic import family, load_model
 from mtj_trainer.families.symbolic.family import SymbolicFamily
 from mtj_trainer.prepare.dataset import PreparedDataset
 from mtj_trainer.storage import open_storage
@@ -135,6 +136,62 @@ def test_a_stopped_run_goes_on_with_the_same_losses_bit_for_bit(
     assert resumed.validations == undisturbed.validations
     for name, tensor in undisturbed.trainer._averaged.weights.items():
         assert torch.equal(tensor, resumed.trainer._averaged.weights[name])
+
+
+@pytest.mark.parametrize(("breaks_off_at", "steps"), [(0, 30), (2, 20)])
+def test_a_validation_that_is_broken_off_is_done_before_training_goes_on(
+    dataset: PreparedDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, breaks_off_at: int, steps: int
+) -> None:
+    monkeypatch.setattr(family, "VALIDATION_ROWS", 1)  # several batches
+    undisturbed = Run(tmp_path / "undisturbed", dataset, changed(steps=steps))
+    judged: list[Any] = []
+    judge = SymbolicFamily.judge
+
+    def count(self: SymbolicFamily, *arguments: Any) -> Tensor:
+        if not torch.is_grad_enabled():  # training asks for it too
+            judged.append(arguments)
+        return judge(self, *arguments)
+
+    monkeypatch.setattr(SymbolicFamily, "judge", count)
+    for _ in range(2):  # the second time it is broken off where it is made up for
+        judged.clear()
+        stopped = Run(tmp_path / "stopped", dataset, changed(steps=steps), lambda: len(judged) > breaks_off_at)
+        assert not stopped.finished
+        assert len(judged) == breaks_off_at + 1
+        assert stopped.trainer.state.step == 20
+    resumed = Run(tmp_path / "stopped", dataset, changed(steps=steps))
+    assert resumed.finished
+    assert resumed.rows[-1]["step"] == steps
+    assert resumed.losses == undisturbed.losses
+    assert resumed.validations == undisturbed.validations
+    assert resumed.trainer.state.best_loss == undisturbed.trainer.state.best_loss
+
+
+def test_a_stop_is_heeded_while_data_is_waited_for(
+    dataset: PreparedDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    never, wanted, batch = threading.Event(), threading.Event(), SymbolicFamily.batch
+
+    def stuck(family: SymbolicFamily, positions: range) -> Any:
+        if positions[0] >= 4 * 13:
+            wanted.set()
+            never.wait()
+        return batch(family, positions)
+
+    monkeypatch.setattr(SymbolicFamily, "batch", stuck)
+    stopped = Run(tmp_path, dataset, changed(), wanted.is_set)
+    never.set()
+    assert not stopped.finished
+    step = stopped.trainer.state.step
+    assert CheckpointFolder(stopped.output.child("checkpoints"), 2).complete_steps()[-1] == step
+    monkeypatch.setattr(SymbolicFamily, "batch", batch)
+    assert Run(tmp_path, dataset, changed()).finished
+
+
+def test_a_stop_before_the_first_step_leaves_nothing_behind(dataset: PreparedDataset, tmp_path: Path) -> None:
+    stopped = Run(tmp_path, dataset, changed(), lambda: True)
+    assert not stopped.finished
+    assert CheckpointFolder(stopped.output.child("checkpoints"), 2).complete_steps() == []
 
 
 def test_a_lost_process_costs_the_steps_since_its_checkpoint_and_nothing_else(

@@ -42,5 +42,18 @@ def test_a_fault_is_raised_to_the_one_who_waits() -> None:
         next(stream)
 
 
+def test_who_is_told_to_stop_waits_no_longer() -> None:
+    never, told = threading.Event(), threading.Event()
+
+    def make(n: int) -> int:
+        if n == 2:
+            told.set()
+            never.wait()
+        return n
+
+    assert list(Prefetcher(make, range(5), gives_up=told.is_set)) == [0, 1]
+    never.set()
+
+
 def test_nothing_to_do_is_done_at_once() -> None:
     assert list(Prefetcher(lambda n: n, range(0))) == []

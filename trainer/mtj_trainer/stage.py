@@ -50,15 +50,18 @@ def run_stage(main: Callable[[MusicTrainingJob], None], *, saves_itself: bool = 
     parser.add_argument("--job", type=Path, required=True, help="resolved job, as JSON")
     job = read_resolved_job(parser.parse_args().job)
     end = EarlyEnd(ExitCode.CRASHED) if has_gang else None
+    ended = False
 
     def on_signal(_number: int, _frame: FrameType | None) -> None:
+        again = stop_requested.is_set()
         stop_requested.set()
-        if not saves_itself:
+        if not (saves_itself or again or ended):
             raise Interrupted
 
     signal.signal(signal.SIGTERM, on_signal)
     signal.signal(signal.SIGINT, on_signal)
     code = _outcome(main, job)
+    ended = True
     if end is not None:
         end.code = code
     sys.exit(code)

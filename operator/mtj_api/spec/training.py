@@ -224,5 +224,9 @@ class Training(SpecModel):
     losses: Losses = Field(default_factory=Losses)
     crop_seconds: float = Field(default=1.0, ge=0.1, le=60.0)
     """Length of the pieces of recordings that a codec trains on."""
+    hang_seconds: int = Field(default=600, ge=0, le=604_800)
+    """After how long a step in which no process of any machine goes on counts as hung: stacks are written and all
+    processes start again. Start-up, validation and checkpoints may take three times as long, and what has taken longer
+    before may take four times that. 0 is never."""
     seed: int = Field(default=0, ge=0, le=2**31 - 1)
     """Of the first weights, the order of the data and all else that is drawn."""

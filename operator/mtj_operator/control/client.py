@@ -270,6 +270,26 @@ class Client:
             due=due,
         )
 
+    async def annotate(
+        self, kind: Kind, key: Key, uid: str, annotations: Mapping[str, str | None], *, due: float = AT_ONCE
+    ) -> Raw:
+        """Set annotations of an object, or remove those that are ``None``; the answer of the API server.
+
+        Raises:
+            ApiError: with status 404 where it is gone, 409 where another has its name.
+            UnreachableError: no answer; it may have been done.
+            NotAllowedError: this process may not act.
+        """
+        return await self._call(
+            "patch",
+            kind,
+            key.namespace,
+            key.name,
+            body={"metadata": {"uid": uid, "annotations": dict(annotations)}},
+            content="application/merge-patch+json",
+            due=due,
+        )
+
     async def delete(self, kind: Kind, key: Key, uid: str, *, due: float = AT_ONCE) -> None:
         """Delete an object and what it owns, if it is still this one.
 

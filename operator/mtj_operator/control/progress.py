@@ -119,6 +119,7 @@ def read(answer: bytes, job: str, now: float) -> TrainingProgress | None:
         step, of = told["step"], told["of"]
         checkpoint = told.get("checkpoint") or {}
         checkpoint_step, checkpoint_url = checkpoint.get("step"), checkpoint.get("url", "")
+        checkpoint_time = checkpoint.get("time", "")
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
     if not isinstance(step, int) or not isinstance(of, int):
@@ -133,6 +134,7 @@ def read(answer: bytes, job: str, now: float) -> TrainingProgress | None:
         eta_seconds=_number(told.get("eta_seconds")),
         checkpoint_step=checkpoint_step if isinstance(checkpoint_step, int) else None,
         checkpoint_url=checkpoint_url if isinstance(checkpoint_url, str) else "",
+        checkpoint_time=checkpoint_time if isinstance(checkpoint_time, str) else "",
     )
 
 

@@ -1,4 +1,4 @@
-"""A look at a job: observe, decide, make, delete, tell and write the status, in this order.
+"""A look at a job: observe, decide, make, delete, mark, tell and write the status, in this order.
 
 Level-triggered: nothing is carried from one look to the next but what the API server has. The order makes each look
 safe to end anywhere: children have names that are known beforehand, and the status is written last, so that the next
@@ -23,12 +23,12 @@ from mtj_operator.control.client import ApiError, Client
 from mtj_operator.control.intake import Intake
 from mtj_operator.control.log import Log
 from mtj_operator.control.metrics import Metrics
-from mtj_operator.control.rights import CHILDREN, EVENT, JOB, RESOURCE, Kind
+from mtj_operator.control.rights import CHILDREN, EVENT, JOB, POD, RESOURCE, Kind
 from mtj_operator.control.snapshots import Key, Raw
 from mtj_operator.plan.objects import Child
 from mtj_operator.plan.observed import Observed, Resource
 from mtj_operator.plan.settings import ClusterSettings
-from mtj_operator.plan.story.decision import Decision, StoryEvent
+from mtj_operator.plan.story.decision import Decision, Mark, StoryEvent
 
 Decide = Callable[[Observed, ClusterSettings, float], Decision]
 
@@ -122,7 +122,7 @@ class Reconciler:
         return Turn(key, observed.resource, decision, began)
 
     async def tell(self, turn: Turn) -> bool:
-        """The second half: post Events and write the status; whether that changed the status.
+        """The second half: mark pods, post Events and write the status; whether that changed the status.
 
         Raises:
             RefusedError: a child could not be made; the status says why.
@@ -130,6 +130,8 @@ class Reconciler:
             UnreachableError: the API server did not answer.
         """
         due = turn.began + _TELL_WITHIN
+        for mark in turn.decision.marks:
+            await self._mark(turn.key, mark, due)
         for event in turn.decision.events:
             await self._post(turn.key, turn.resource, event, due)
         told = await self._write_status(turn.key, turn.resource, turn.decision.status, due)
@@ -179,6 +181,19 @@ class Reconciler:
         except ApiError as error:
             if error.status not in (_GONE, _TAKEN):
                 raise
+
+    async def _mark(self, key: Key, mark: Mark, due: float) -> None:
+        """Annotate a pod. One that cannot be annotated is a pity, and holds nothing up."""
+        pod = self._cache.pods.find(key, mark.pod)
+        if pod is None:
+            return
+        try:
+            made = await self._client.annotate(POD, Key(key.namespace, pod.name), pod.uid, mark.annotations, due=due)
+        except ApiError as error:
+            if error.status not in (_GONE, _TAKEN):
+                self._log.warn("a pod was not annotated", job=key, pod=mark.pod, error=error)
+        else:
+            self._cache.pods.put(self._intake.pods.entry(made))
 
     async def _post(self, key: Key, resource: Resource, event: StoryEvent, due: float) -> None:
         """Post an Event. One that cannot be posted is a pity, and holds nothing up."""

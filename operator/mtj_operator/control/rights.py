@@ -56,7 +56,7 @@ USES: Final[Mapping[Kind, tuple[Verb, ...]]] = {
     RESOURCE: ("delete", "list", "watch"),
     STATUS: ("patch",),
     JOB: ("create", "delete", "get", "list", "watch"),
-    POD: ("list", "watch"),
+    POD: ("list", "patch", "watch"),
     CONFIG_MAP: ("create", "get"),
     SERVICE: ("create", "patch"),
     WORKLOAD: ("create", "get"),

@@ -12,7 +12,16 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from mtj_api.contract import ATTEMPT_LABEL, CONTAINER, GROUP, JOB_LABEL, KIND, STAGE_LABEL
+from mtj_api.contract import (
+    ATTEMPT_LABEL,
+    CHECKPOINT_STEP_ANNOTATION,
+    CHECKPOINT_TIME_ANNOTATION,
+    CONTAINER,
+    GROUP,
+    JOB_LABEL,
+    KIND,
+    STAGE_LABEL,
+)
 from mtj_operator.plan.observed import JobSnapshot, PodSnapshot, Resource
 
 Raw = Mapping[str, Any]
@@ -126,6 +135,8 @@ def pod(raw: Raw) -> PodSnapshot:
         waiting=_waiting(status),
         deleted="deletionTimestamp" in metadata,
         vanishes=_time(metadata.get("deletionTimestamp")),
+        disruption=_disruption(status),
+        marked=_marked(metadata),
     )
 
 
@@ -191,6 +202,17 @@ def _disrupted(status: Raw, *, ended: bool) -> str:
     if status.get("phase") == "Failed" and not ended:
         return status.get("message") or status.get("reason") or ""
     return ""
+
+
+def _disruption(status: Raw) -> str:
+    """What took the pod away, in Kubernetes' word for it."""
+    found = (one.get("reason", "") for one in _true(status) if one["type"] == "DisruptionTarget")
+    return sys.intern(next(found, ""))
+
+
+def _marked(metadata: Raw) -> tuple[str, str]:
+    annotations = metadata.get("annotations") or {}
+    return (annotations.get(CHECKPOINT_STEP_ANNOTATION, ""), annotations.get(CHECKPOINT_TIME_ANNOTATION, ""))
 
 
 def _waiting(status: Raw) -> tuple[str, str]:

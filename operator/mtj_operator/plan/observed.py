@@ -75,10 +75,12 @@ class PodSnapshot:
         exit_reason: the kubelet's word for it, such as ``OOMKilled``.
         exit_message: the stage's last words.
         disrupted: why it was taken away (preempted, evicted, node lost), in Kubernetes' words; empty where it was not.
+        disruption: the same in one word, such as ``PreemptionByScheduler``; empty where Kubernetes has none.
         waiting: why it does not run yet, as (reason, message): unschedulable, or what its container waits for.
         address: its IP, once it has one.
         deleted: whether it is on its way out; it may still run.
         vanishes: when it is to be gone at the latest, if its node lives.
+        marked: the last checkpoint by its annotations, as (step, time); empty texts where they are not there.
     """
 
     name: str
@@ -97,6 +99,8 @@ class PodSnapshot:
     waiting: tuple[str, str] = ("", "")
     deleted: bool = False
     vanishes: float | None = None
+    disruption: str = ""
+    marked: tuple[str, str] = ("", "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +121,7 @@ class TrainingProgress:
     eta_seconds: float | None
     checkpoint_step: int | None
     checkpoint_url: str
+    checkpoint_time: str = ""
 
 
 @dataclass(frozen=True, slots=True)

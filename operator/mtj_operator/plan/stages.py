@@ -147,7 +147,7 @@ def plan(job: MusicTrainingJob, site: Site) -> Plan:
     return Plan(
         (
             *first,
-            _train(job.spec.training, job.spec.monitoring.metrics_port, site),
+            _train(job.spec.training, job.spec.output, job.spec.monitoring.metrics_port, site),
             _stage("evaluate", site, needs=("prepare", "train"), threads=_cores(site, "evaluate") or 1),
             _stage("report", site, needs=("prepare", "train", "evaluate")),
             _stage("publish", site, needs=("train", "report")),
@@ -176,14 +176,15 @@ def _prepare(job: MusicTrainingJob, site: Site) -> Stage:
     )
 
 
-def _train(training: Training, metrics_port: int, site: Site) -> Stage:
+def _train(training: Training, output: str, metrics_port: int, site: Site) -> Stage:
+    hang = ("--hang-seconds", str(training.hang_seconds), "--stacks", f"{output}/train/stacks")
     processes = training.processes_per_node
     nodes = training.nodes if site.nodes else 1
     return _stage(
         "train",
         site,
         needs=("prepare",),
-        launcher=("-m", "mtj_trainer.train.launch", *_rendezvous(training, nodes, site)),
+        launcher=("-m", "mtj_trainer.train.launch", *_rendezvous(training, nodes, site), *hang),
         processes=processes,
         threads=max(1, (_cores(site, "train") or 1) // processes),
         nodes=nodes,

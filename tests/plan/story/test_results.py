@@ -108,6 +108,24 @@ def test_the_checkpoint_is_the_newest_that_anybody_told_of(pods: Sequence[PodSna
     assert checkpoint.step == step
 
 
+@pytest.mark.parametrize(
+    ("told", "written"),
+    [
+        ("2026-01-31T12:00:00Z", "2026-01-31T12:00:00Z"),
+        ("2026-01-31T13:00:00.5+01:00", "2026-01-31T12:00:00Z"),
+        ("2026-01-31T12:00:00", None),
+        ("0001-01-01T00:00:00+14:00", None),
+        ("9999-12-31T23:59:59-14:00", None),
+        ("yesterday", None),
+        ("", None),
+    ],
+)
+def test_the_time_of_a_checkpoint_is_one_that_the_api_server_takes(told: str, written: str | None) -> None:
+    checkpoint = after(status(train()), replace(TOLD, checkpoint_time=told)).checkpoint
+    assert checkpoint is not None
+    assert checkpoint.time == written
+
+
 def test_a_checkpoint_alone_is_no_reason_to_write() -> None:
     before = after(status(train()), TOLD)
     assert after(before, replace(TOLD, told=NOW + 5, checkpoint_step=430)) == before

@@ -23,6 +23,21 @@ LOST = pod(1, deleted=True, vanishes=NOW - LOST_AFTER)
 GOING = pod(1, deleted=True, vanishes=NOW - LOST_AFTER + 1)
 
 
+TAKEN_AWAY = {
+    "PreemptionByScheduler": "was preempted by a pod of a higher priority",
+    "DeletionByTaintManager": "was evicted by a taint of its node",
+    "EvictionByEvictionAPI": "was evicted, as when a node is drained",
+    "DeletionByPodGC": "was lost with its node",
+    "TerminationByKubelet": "was ended by its node, which ran short of something or shuts down",
+    "SomethingNew": "was taken away",
+}
+
+
+def taken(code: int, by: str) -> PodSnapshot:
+    """A pod that Kubernetes took away, whatever its stage made of that."""
+    return ended(code, disruption=by, disrupted="Kubernetes' words", deleted=True)
+
+
 def by_job(code: int | None, reason: str = "PodFailurePolicy") -> JobSnapshot:
     """A Job that failed a while ago, all of whose pods are gone."""
     said = f"Container stage for pod music/x failed with exit code {code} matching FailJob rule at index 0"
@@ -39,6 +54,7 @@ def by_job(code: int | None, reason: str = "PodFailurePolicy") -> JobSnapshot:
         (failed(), [ended(1, "the disk\nis full")], End.FAILED, "the disk is full"),
         (failed(), [ended(69), ended(1, "the disk is full", 1)], End.FAILED, "the disk is full"),
         (failed(), [ended(75), ended(1, "the disk is full", 1)], End.FAILED, "the disk is full"),
+        (failed(), [ended(69), ended(1, "training hung: process 1 *", 1)], End.FAILED, "training hung: process 1 *"),
         (failed(), [ended(3)], End.FAILED, f"it failed with exit status 3{LOG}"),
         (failed(), [ended(139)], End.FAILED, f"it was ended by SIGSEGV{LOG}"),
         (
@@ -69,6 +85,11 @@ def by_job(code: int | None, reason: str = "PodFailurePolicy") -> JobSnapshot:
             [ended(75), ended(137, index=1, disrupted="preempted")],
             End.DISRUPTED,
             f"{ONE} was taken away (preempted)",
+        ),
+        *(
+            (failed(), [taken(code, by), ended(69, index=1)], End.DISRUPTED, f"{ZERO} {told} (Kubernetes' words)")
+            for by, told in TAKEN_AWAY.items()
+            for code in (0, 1, 69, 75, 134, 137, 143)
         ),
         (failed(), [ended(137, deleted=True)], End.DISRUPTED, f"{ZERO} was ended from outside"),
         (failed(), [ended(137, exit_reason="ContainerStatusUnknown")], End.DISRUPTED, f"{ZERO} was ended from outside"),

@@ -25,6 +25,7 @@ from mtj_trainer.train.loop import Intervals, Trainer
 from mtj_trainer.train.metrics import TrainingMetrics
 from mtj_trainer.train.observe import Observer
 from mtj_trainer.train.passes import out_of_memory, ran_out, settle
+from mtj_trainer.train.pulse import Pulse, own_pulse
 from mtj_trainer.train.tensorboard import ScalarEvents
 
 RECORD = "stages/train.json"
@@ -34,15 +35,16 @@ LOG_EVERY = 10
 
 def train(job: MusicTrainingJob) -> None:
     """Train the model of a resolved job on its prepared data, from the latest checkpoint on."""
+    pulse = own_pulse()
     output = open_storage(job.spec.output)
     prepared = stage_record(output, "prepare")
     with join_world() as world:
-        finished = _train(job, output, prepared, world)
+        finished = _train(job, output, prepared, world, pulse)
     if not finished:
         raise Interrupted
 
 
-def _train(job: MusicTrainingJob, output: Storage, prepared: dict[str, Any], world: World) -> bool:
+def _train(job: MusicTrainingJob, output: Storage, prepared: dict[str, Any], world: World, pulse: Pulse) -> bool:
     """Whether the last step is done; if not, this was told to stop."""
     settings = job.spec.training
     assert settings is not None
@@ -75,6 +77,7 @@ def _train(job: MusicTrainingJob, output: Storage, prepared: dict[str, Any], wor
         processes=world.size,
         checkpoint=lambda: checkpoints.latest if world.is_first else None,
         faults=lambda: checkpoints.faults if world.is_first else None,
+        pulse=pulse,
     )
     events = None
     if world.is_first:
@@ -89,7 +92,8 @@ def _train(job: MusicTrainingJob, output: Storage, prepared: dict[str, Any], wor
     intervals = Intervals(LOG_EVERY, job.spec.evaluation.every_steps, job.spec.checkpoint.every_steps)
     in_steps = False
     try:
-        trainer = Trainer(family, settings, world, checkpoints, save_best, observer, intervals, stop_requested.is_set)
+        should_stop = stop_requested.is_set
+        trainer = Trainer(family, settings, world, checkpoints, save_best, observer, intervals, should_stop, pulse)
         in_steps = True
         finished = trainer.run()
     except Exception as error:
@@ -113,7 +117,7 @@ def _train(job: MusicTrainingJob, output: Storage, prepared: dict[str, Any], wor
             }
             output.write(RECORD, (json.dumps(record, indent=2) + "\n").encode())
         else:
-            print(f"train     stopped at step {trainer.state.step}; its checkpoint is complete", flush=True)
+            print(f"train     {_stopped(trainer.state.step)}", flush=True)
         complete = checkpoints.latest
         leave_figures(figures, checkpoint=asdict(complete) if complete else None)
     world.barrier()
@@ -138,6 +142,10 @@ def _figures(state: RunState, accumulation: int) -> dict[str, float]:
         "train.rollbacks": state.history.rollbacks,
     }
     return figures
+
+
+def _stopped(step: int) -> str:
+    return f"stopped at step {step}; its checkpoint is complete" if step else "stopped before the first step"
 
 
 def _beginning(checkpoints: str, run: str, resumed: int) -> str:

@@ -24,6 +24,10 @@ if TYPE_CHECKING:
 BLAME_SECONDS = 3.0
 """How long a process stays that only leaves because of another, so that the other is seen to fail first."""
 
+PATIENCE = timedelta(days=1)
+"""How long a process waits for the others. Whether that has become too long is told by all of them together
+(``watchdog.py``): NCCL's own limit would end a run whose first process writes a large checkpoint."""
+
 PART_SECONDS = timedelta(seconds=30)
 """How long a process waits for those that are slower to leave."""
 
@@ -96,7 +100,7 @@ def join_world() -> Iterator[World]:
         store, _, _ = next(rendezvous("env://"))
         # With gloo besides NCCL, what lies on the CPU is summed without waiting for the GPU.
         backends = "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo"
-        dist.init_process_group(backends, store=store, rank=rank, world_size=size)
+        dist.init_process_group(backends, store=store, rank=rank, world_size=size, timeout=PATIENCE)
         yield World(rank, local_rank, size, device)
         _part(store, rank, size)
         dist.destroy_process_group()  # not after a failure: NCCL would wait for those that are gone

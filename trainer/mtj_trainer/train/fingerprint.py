@@ -7,7 +7,10 @@ import json
 
 from mtj_api import MusicTrainingJob
 
-ELSEWHERE = ("steps", "nodes", "processes_per_node", "engine", "deepspeed", "activation_checkpointing", "bad_steps")
+ELSEWHERE = (
+    *("steps", "nodes", "processes_per_node", "engine", "deepspeed", "activation_checkpointing"),
+    *("bad_steps", "hang_seconds"),
+)
 
 
 def fingerprint(job: MusicTrainingJob, dataset: str) -> str:

@@ -24,6 +24,7 @@ FAREWELL_SECONDS = 10.0
 """How long the host of the store stays for machines that leave in order, too."""
 
 JOINED, LEAVING, BROKEN = "joined", "leaving", "broken"
+MOVED, HUNG, WITNESS = "moved", "hung", "witness"
 
 
 class Gang:
@@ -35,6 +36,9 @@ class Gang:
         nodes: machines in all.
         name: tells this gang from one that was there before it.
         say: is told what is waited for.
+
+    Attributes:
+        member: this machine's number among them, from 1, in the order in which they joined; 0 before that.
     """
 
     def __init__(self, host: str, port: int, nodes: int, name: str, say: Callable[[str], None] = print) -> None:
@@ -46,11 +50,13 @@ class Gang:
         self._hosts = False
         self._over = threading.Event()
         self._store: PrefixStore | None = None
+        self.member = 0
 
     def join(self) -> None:
         """Return when all machines are here. A signal handler may raise out of it."""
         self._store = PrefixStore(f"gang/{self.name}", self._connected())
-        here, said = self._store.add(JOINED, 1), 0
+        self.member = here = self._store.add(JOINED, 1)
+        said = 0
         while here < self.nodes:
             if here != said:
                 self._say(f"{here} of {self.nodes} machines are here")
@@ -77,6 +83,36 @@ class Gang:
                     return
                 time.sleep(0.05)
                 gone = self._store.add(LEAVING, 0)
+
+    def moved(self, by: int) -> int:
+        """Say that processes of this machine have gone on so many times; how often those of all machines have.
+
+        Raises:
+            DistError: the store is gone. Like the methods below, it may also wait for one that does not answer.
+        """
+        return self._joined.add(MOVED, by)
+
+    def hung(self) -> str:
+        """What a machine has called the hang that it declared; empty where none has."""
+        return self._joined.get(HUNG).decode() if self._joined.check([HUNG]) else ""
+
+    def declare_hung(self, name: str) -> str:
+        """Declare that the gang hangs; what the first that did so called it."""
+        return self._joined.compare_set(HUNG, "", name).decode()
+
+    def testify(self, said: str) -> None:
+        """Leave what this machine knows of a hang."""
+        self._joined.set(f"{WITNESS}/{self.member}", said)
+
+    def testimonies(self) -> list[str]:
+        """What the machines have left so far."""
+        keys = [f"{WITNESS}/{member}" for member in range(1, self.nodes + 1)]
+        return [self._joined.get(key).decode() for key in keys if self._joined.check([key])]
+
+    @property
+    def _joined(self) -> PrefixStore:
+        assert self._store is not None, "join comes first"
+        return self._store
 
     def _look(self, on_loss: Callable[[], None]) -> None:
         assert self._store is not None

@@ -4,6 +4,7 @@
     --nnodes N --nproc-per-node P --rdzv-backend c10d --rdzv-endpoint HOST:PORT --rdzv-id ID -m MODULE ...
     --launcher deepspeed --nnodes N --node-rank R --nproc-per-node P --master-addr HOST --master-port PORT -m MODULE ...
 
+With --hang-seconds S, processes that do not go on for so long are ended, and their stacks written below --stacks URL.
 The exit status keeps the contract of ``mtj_api.contract``: it is that of the process that was the cause.
 """
 
@@ -13,12 +14,19 @@ import argparse
 import logging
 import os
 import re
+import signal
 import sys
+import tempfile
 from collections.abc import Sequence
+from pathlib import Path
+from types import FrameType
 
 from mtj_api.contract import RENDEZVOUS_PORT, ExitCode
 from mtj_trainer.ending import EarlyEnd
 from mtj_trainer.stage import has_last_words, leave_sentence
+
+MEMORY = Path("/dev/shm")  # noqa: S108 - a folder of this process's own is made in it
+"""Where pulses lie if they can: what tells of a disk that hangs must not need it."""
 
 QUIET = {"TORCH_CPP_LOG_LEVEL": "ERROR"}
 """Against a warning for each name that has no address of one kind, in every process."""
@@ -26,12 +34,16 @@ QUIET = {"TORCH_CPP_LOG_LEVEL": "ERROR"}
 
 def launch(options: argparse.Namespace) -> int:
     """Run the processes to their end; the exit status."""
+    for number in (signal.SIGTERM, signal.SIGINT):  # what is process 1 of a container ignores them otherwise
+        signal.signal(number, _leave)
     for name, value in QUIET.items():  # before torch is imported, which reads them then
         os.environ.setdefault(name, value)
     logging.disable(logging.ERROR)  # what torchrun tells of stops and failures: the processes' sentences say more
     from mtj_trainer.train.gang import Gang
     from mtj_trainer.train.launchers import DeepSpeedLauncher, Launcher, Torchrun
+    from mtj_trainer.train.pulse import PULSES_ENV
     from mtj_trainer.train.supervisor import Supervisor
+    from mtj_trainer.train.watchdog import Watchdog
 
     nodes = 1 if options.standalone else options.nnodes
     gang = Gang(*_place(options), nodes, options.rdzv_id, _say)
@@ -40,7 +52,13 @@ def launch(options: argparse.Namespace) -> int:
         launcher = DeepSpeedLauncher(options.command, options.nproc_per_node, gang, options.node_rank)
     else:
         launcher = Torchrun(options.command, options.nproc_per_node, gang)
-    code, sentence = Supervisor(launcher, gang).run()
+    supervisor = Supervisor(launcher, gang)
+    with tempfile.TemporaryDirectory(
+        prefix="mtj-pulses-", dir=MEMORY if os.access(MEMORY, os.W_OK) else None
+    ) as pulses:
+        os.environ[PULSES_ENV] = pulses
+        watched = (Path(pulses), options.nproc_per_node, options.hang_seconds, options.stacks)
+        code, sentence = supervisor.run(Watchdog(gang, *watched, supervisor.end_hung))
     if sentence and not (code == ExitCode.PEER_LOST and has_last_words()):
         leave_sentence(sentence)
     return int(code)
@@ -59,6 +77,8 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--rdzv-id", default="train", help="tells this gang from others at the same place")
     parser.add_argument("--master-addr", default="", help="the first machine, for DeepSpeed's launcher")
     parser.add_argument("--master-port", type=int, default=RENDEZVOUS_PORT)
+    parser.add_argument("--hang-seconds", type=float, default=0.0, help="after which a step hangs; 0 is never")
+    parser.add_argument("--stacks", default="", help="URL below which the stacks of a hang are written")
     parser.add_argument("-m", dest="command", nargs=argparse.REMAINDER, required=True, help="module and arguments")
     options = parser.parse_args(arguments)
     place = options.rdzv_endpoint if options.launcher == "torchrun" else options.master_addr
@@ -78,6 +98,11 @@ def _place(options: argparse.Namespace) -> tuple[str, int]:
         return options.master_addr, options.master_port
     host, _, port = options.rdzv_endpoint.rpartition(":")
     return host, int(port)
+
+
+def _leave(_number: int, _frame: FrameType | None) -> None:
+    """Told to stop before anything has begun."""
+    os._exit(ExitCode.INTERRUPTED)
 
 
 def _say(text: str) -> None:

@@ -34,6 +34,7 @@ from mtj_trainer.train.observe import Observer
 from mtj_trainer.train.optimization import AveragedWeights, learning_rate
 from mtj_trainer.train.precision import autocast, choose_precision
 from mtj_trainer.train.prefetch import Prefetcher
+from mtj_trainer.train.pulse import Phase, Pulse
 
 
 @dataclass(frozen=True)
@@ -82,6 +83,7 @@ class Trainer(Generic[BatchT]):
         observer: curves, TensorBoard and Prometheus; only the first process writes.
         intervals: how often to log, validate and save.
         should_stop: whether this process was told to stop.
+        pulse: is told what this process is at.
     """
 
     def __init__(
@@ -94,6 +96,7 @@ class Trainer(Generic[BatchT]):
         observer: Observer,
         intervals: Intervals,
         should_stop: Callable[[], bool],
+        pulse: Pulse | None = None,
     ) -> None:
         self._family = family
         self._settings = settings
@@ -103,6 +106,7 @@ class Trainer(Generic[BatchT]):
         self._observer = observer
         self._every = intervals
         self._should_stop = should_stop
+        self._pulse = pulse or Pulse()
         if settings.batch.size % (settings.batch.accumulation * world.size):
             raise JobError(
                 f"{settings.batch.size} sequences cannot be shared evenly by {world.size} processes"
@@ -115,6 +119,8 @@ class Trainer(Generic[BatchT]):
         restored = checkpoints.load_latest(world)
         if restored is not None:
             self.state = restored.state
+        self._saved = self.state.step
+        self._breaks_off = False
         self._engine = make_engine(family.model(world.device), settings, world, self.state.precision)
         decay = settings.regularization.weight_averaging
         self._averaged = AveragedWeights(self._engine.parts(), decay, self._engine.refresh)
@@ -135,20 +141,33 @@ class Trainer(Generic[BatchT]):
         progress = Progress("train", self._settings.steps) if self._world.is_first else None
         self._observer.begin(self.state, of=self._settings.steps)
         self._engine.model.train()
+        if self.state.validation_due:
+            if not self._validate(progress):
+                return self._stop()
+            if self.state.step == self._settings.steps:
+                self._checkpoint()
         while (finished := self._go_through(progress)) is None:
             self._go_back(progress)
-        self._checkpoints.wait()
-        self._world.barrier()  # a process that ends takes the others of its machine along: none may still be writing
-        return finished
+        if not finished:
+            return self._stop()
+        self._finish()
+        return True
 
     def _go_through(self, progress: Progress | None) -> bool | None:
         """Steps until the last (``True``), a stop (``False``), or until too many were bad (``None``)."""
         state, every, steps = self.state, self._every, self._settings.steps
-        batches = Prefetcher(self._passes_at(state.step, state.position), range(state.step, steps))
+        passes_of = self._passes_at(state.step, state.position)
+        batches = Prefetcher(passes_of, range(state.step, steps), gives_up=self._should_stop)
         began, waited = time.perf_counter() - state.seconds, state.waited_seconds
         with closing(iter(batches)) as each:
-            for passes in each:
-                stop = self._step(passes, progress)
+            while state.step < steps:
+                self._pulse.enter(Phase.DATA, state.step)
+                passes = next(each, None)
+                counted, stop = self._agree(passes)
+                if stop or passes is None:
+                    self._look(progress)
+                    return None if self._is_in_trouble else False
+                self._step(passes, counted, progress)
                 self._checkpoints.check()
                 if self._is_in_trouble:
                     return None
@@ -160,21 +179,32 @@ class Trainer(Generic[BatchT]):
                 logs, validates, saves = (
                     state.step % interval == 0 or is_last for interval in (every.log, every.validate, every.checkpoint)
                 )
-                if logs or validates or saves or stop:
+                if logs or validates or saves:
                     self._look(progress)
                     if self._is_in_trouble:
                         return None
                 if logs:
                     self._log(progress)
-                if validates:
-                    self._validate(progress)
-                if saves and state.history.last_was_good:
-                    state.history.fruitless = 0
-                if saves or stop:
-                    self._checkpoint()
-                if stop and not is_last:
+                if validates and not self._validate(progress):
                     return False
+                if saves:
+                    if state.history.last_was_good:
+                        state.history.fruitless = 0
+                    self._checkpoint()
         return True
+
+    def _stop(self) -> bool:
+        """All processes together: save where training stands, and go no further."""
+        if self.state.step != self._saved:
+            self._checkpoint()
+        self._finish()
+        return False
+
+    def _finish(self) -> None:
+        """Leave no process behind that still writes: one that ends takes the others of its machine along."""
+        self._pulse.enter(Phase.END, self.state.step)
+        self._checkpoints.wait()
+        self._world.barrier()
 
     def _go_back(self, progress: Progress | None) -> None:
         """Go on from the last good checkpoint with the data that comes next: past those of the bad steps.
@@ -182,6 +212,7 @@ class Trainer(Generic[BatchT]):
         Raises:
             JobError: that was done often enough, or there is no checkpoint.
         """
+        self._pulse.enter(Phase.CHECKPOINT, self.state.step)
         self._checkpoints.wait()
         found = self._checkpoints.good_step(self._every.checkpoint) if self._world.is_first else None
         step = self._world.agreed("" if found is None else str(found))
@@ -197,6 +228,7 @@ class Trainer(Generic[BatchT]):
         self._engine.restore(restored.weights, restored.optimizer)
         self._averaged.restore(self._engine.divided(restored.averaged))
         self.state = restored.state
+        self._saved = -1  # not with this history
         self.state.position = left.position
         self.state.history = left.history.back_at(restored.state.history)
         self.state.seconds, self.state.waited_seconds = left.seconds, left.waited_seconds
@@ -225,15 +257,24 @@ class Trainer(Generic[BatchT]):
     def _positions(self, first: int) -> range:
         return range(first, first + self._settings.batch.size)
 
-    def _step(self, passes: list[BatchT], progress: Progress | None) -> bool:
-        """One optimizer step; whether any process wants to stop.
+    def _agree(self, passes: list[BatchT] | None) -> tuple[int, bool]:
+        """Before a step: (predictions that it trains on, whether any process wants to stop).
+
+        A process that was told to stop while it waited for its data has none.
+        """
+        self._pulse.enter(Phase.MEET, self.state.step)
+        wishes = torch.tensor([sum(b.counted for b in passes or ()), int(passes is None or self._should_stop())])
+        counted, stop = (int(value) for value in self._world.sum(wishes).tolist())
+        return counted, stop > 0
+
+    def _step(self, passes: list[BatchT], counted: int, progress: Progress | None) -> None:
+        """One optimizer step on so many predictions.
 
         Nothing here waits for a GPU but the look at the step before, whose numbers are there by now.
         """
+        self._pulse.enter(Phase.COMPUTE, self.state.step)
         reseed(self._settings.seed, self.state.step, self._world.rank)
         rate = self._rate(self.state.step)
-        wishes = torch.tensor([sum(b.counted for b in passes), int(self._should_stop())])
-        counted, stop = (int(value) for value in self._world.sum(wishes).tolist())
         sums: dict[str, Tensor] = {}
         self._buffers.remember()
         for index, batch in enumerate(passes):
@@ -260,7 +301,6 @@ class Trainer(Generic[BatchT]):
             return out.float()
 
         self._engine.step(rate, judge)
-        return stop > 0
 
     def _look(self, progress: Progress | None) -> None:
         """Take up the numbers of the step that was last given to the engine."""
@@ -320,21 +360,31 @@ class Trainer(Generic[BatchT]):
         state.window_counted = 0
 
     @torch.no_grad()
-    def _validate(self, progress: Progress | None) -> None:
+    def _validate(self, progress: Progress | None) -> bool:
+        """Judge the averaged weights, and keep them if they are the best; whether all did so to the end.
+
+        If any process is told to stop, all break off together, and it is done again before training goes on.
+        """
+        self._pulse.enter(Phase.VALIDATE, self.state.step)
+        self.state.validation_due = True
         sums = torch.zeros(2, dtype=torch.float64, device=self._world.device)
         model = self._engine.model
         with self._averaged.in_place():
             model.eval()
             for batch, counts in self._in_step(self._family.validation(self._world.rank, self._world.size)):
+                self._pulse.beat()
                 with autocast(self._world.device, self.state.precision):
                     loss = self._family.judge(model, batch.to(self._world.device))
                 if counts:
                     sums += torch.tensor([float(loss), batch.counted], dtype=torch.float64, device=self._world.device)
             model.train()
+        if self._breaks_off:
+            return False
+        self.state.validation_due = False
         loss_sum, counted = self._world.sum(sums).tolist()
         if not counted:  # nothing to compare by: the newest weights are the best ones known
             self._keep_as_best()
-            return
+            return True
         loss_mean = loss_sum / counted
         self.state.validation_loss, self.state.validation_step = loss_mean, self.state.step
         self._observer.validation(self.state.step, loss_mean)
@@ -343,19 +393,25 @@ class Trainer(Generic[BatchT]):
         if self.state.best_loss is None or not math.isfinite(self.state.best_loss) or loss_mean < self.state.best_loss:
             self.state.best_loss, self.state.best_step = loss_mean, self.state.step
             self._keep_as_best()
+        return True
 
     def _in_step(self, batches: Iterable[BatchT]) -> Iterator[tuple[BatchT, bool]]:
-        """Batches and whether they count. Where a forward pass needs all processes, those that are through go on with
-        something that does not count, until the last is."""
-        if not self._engine.in_step:
-            yield from ((batch, True) for batch in batches)
-            return
+        """Batches and whether they count, until all processes are through, or one wants to stop.
+
+        Where a forward pass needs all processes, those that are through go on with something that does not count.
+        """
         mine = iter(batches)
         while True:
             batch = next(mine, None)
-            if not self._world.sum(torch.tensor([int(batch is not None)])).item():
+            wishes = torch.tensor([int(batch is not None), int(self._should_stop())])
+            left, stop = self._world.sum(wishes).tolist()
+            self._breaks_off = left > 0 and stop > 0
+            if self._breaks_off or not left:
                 return
-            yield (batch, True) if batch is not None else (self._family.batch(range(1)), False)
+            if batch is not None:
+                yield batch, True
+            elif self._engine.in_step:
+                yield self._family.batch(range(1)), False
 
     def _keep_as_best(self) -> None:
         weights = self._engine.whole(self._averaged.weights)
@@ -363,6 +419,8 @@ class Trainer(Generic[BatchT]):
             self._save_best(weights)
 
     def _checkpoint(self) -> None:
+        self._pulse.enter(Phase.CHECKPOINT, self.state.step)
+        self._saved = self.state.step
         began = time.perf_counter()
         weights = self._engine.whole(self._engine.parts())
         averaged = self._engine.whole(self._averaged.weights)

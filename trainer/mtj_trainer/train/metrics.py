@@ -25,6 +25,7 @@ from mtj_trainer.train.bad_steps import Kind, StepHistory
 from mtj_trainer.train.checkpoint import Complete, Faults
 from mtj_trainer.train.cpu import CpuCollector
 from mtj_trainer.train.gpu import GpuCollector, visible_device
+from mtj_trainer.train.pulse import Pulse
 
 ALL_INTERFACES = "0.0.0.0"  # noqa: S104 - Prometheus and the operator ask from other machines
 
@@ -56,6 +57,7 @@ class TrainingMetrics:
         processes: how many train together.
         checkpoint: the last complete one; ``None`` where there is none, or another process writes them.
         faults: what went wrong with checkpoints; ``None`` where another process writes them.
+        pulse: knows what the process spends its time with.
         host: the address to listen on.
     """
 
@@ -69,6 +71,7 @@ class TrainingMetrics:
         processes: int = 1,
         checkpoint: Callable[[], Complete | None] = lambda: None,
         faults: Callable[[], Faults | None] = lambda: None,
+        pulse: Pulse | None = None,
         host: str = ALL_INTERFACES,
     ) -> None:
         self._labels = (job, str(rank))
@@ -76,6 +79,7 @@ class TrainingMetrics:
         self._processes = processes
         self._checkpoint = checkpoint
         self._faults = faults
+        self._pulse = pulse or Pulse()
         self._begun = (0, 0)
         self._latest: StepFigures | None = None
         self._checkpoint_seconds = 0.0
@@ -157,6 +161,7 @@ class TrainingMetrics:
 
     def collect(self) -> Iterator[Metric]:
         """Every series of this process but those of its processor and GPU."""
+        yield self._phases()
         yield self._counter("mtj_train_checkpoint_seconds", "Training stood still for.", self._checkpoint_seconds)
         bad_steps = CounterMetricFamily("mtj_train_bad_steps", "Steps left out.", labels=("job", "rank", "kind"))
         for kind, count in self._bad_steps.items():
@@ -195,6 +200,14 @@ class TrainingMetrics:
         )
         for name, value in terms.items():
             family.add_metric((*self._labels, name), value)
+        return family
+
+    def _phases(self) -> Metric:
+        family = CounterMetricFamily(
+            "mtj_train_phase_seconds", "Spent in phases that are over.", labels=("job", "rank", "phase")
+        )
+        for phase, seconds in self._pulse.seconds.items():
+            family.add_metric((*self._labels, phase.value), seconds)
         return family
 
     def _counter(self, name: str, documentation: str, value: float) -> Metric:

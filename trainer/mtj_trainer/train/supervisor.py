@@ -1,11 +1,12 @@
 """Keeps the training processes of a machine in order until the last has left, and says what their end means.
 
 Invariant: a stop is passed on to the processes at once, and they may take ``STOP_SECONDS`` to save their work; when
-the gang has broken up they are ended, since none of them could take another step.
+the gang has broken up, or hangs, they are ended, since none of them could take another step.
 """
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
 import time
@@ -16,10 +17,11 @@ from types import FrameType
 import psutil
 
 from mtj_api.contract import ExitCode
-from mtj_trainer.stage import Interrupted
+from mtj_trainer.stage import Interrupted, leave_sentence
 from mtj_trainer.train.gang import Gang
 from mtj_trainer.train.launchers import Failure, GangBrokeUp, Launcher
 from mtj_trainer.train.oom_kills import oom_kills
+from mtj_trainer.train.watchdog import Watchdog
 
 STOP_SECONDS = 100.0
 """How long processes that are told to stop may take to save their work: a pod has 120 s in all."""
@@ -29,6 +31,9 @@ LEAVE_SECONDS = 5.0
 
 END_SECONDS = 20.0
 """How long they may take when they are told to."""
+
+STOPS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+"""Signals that ask for a stop."""
 
 LOST = "a training process on another node went away"
 
@@ -48,27 +53,51 @@ class Supervisor:
         self._stopped = False
         self._lost = False
         self._killed = False
+        self._hung = ""
+        self._ended = threading.Event()
 
-    def run(self) -> tuple[ExitCode, str]:
-        """How it ended, and why in a sentence where no process has left one."""
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-            signal.signal(number, self._on_stop)
-        signal.signal(signal.SIGUSR1, self._on_loss)
+    def run(self, watchdog: Watchdog) -> tuple[ExitCode, str]:
+        """How it ended, and why in a sentence where no process has left one.
+
+        Args:
+            watchdog: watches the processes while they run, and calls ``end_hung``.
+        """
+        for number in (*STOPS, signal.SIGUSR1):
+            signal.signal(number, self._on_loss if number == signal.SIGUSR1 else self._on_stop)
         failures: list[Failure] | None = None
         kills = oom_kills()
         try:
-            self._gang.join()
-            self._gang.watch(self._break_up)
-            failures = self._launcher.run()
+            try:
+                self._gang.join()
+                self._gang.watch(self._break_up)
+                watchdog.watch()
+                failures = self._launcher.run()
+            finally:
+                for number in (*STOPS, signal.SIGUSR1):  # what follows ends soon, and is not to be broken off
+                    signal.signal(number, signal.SIG_IGN)
         except Interrupted:
             pass
         except GangBrokeUp:
             self._lost = True
-        code = verdict(failures, stopped=self._stopped, lost=self._lost, killed=self._killed)
+        self._ended.set()
+        watchdog.leave()
+        code = verdict(failures, stopped=self._stopped, lost=self._lost, killed=self._killed, hung=bool(self._hung))
         if code == ExitCode.CRASHED and _killed(failures or []) and (oom_kills() or 0) > (kills or 0):
             code = ExitCode.OUT_OF_MEMORY
         self._gang.leave(code)
-        return code, sentence(code, failures or [])
+        return code, sentence(code, failures or [], self._hung)
+
+    def end_hung(self, why: str) -> None:
+        """In the watchdog's thread: the gang hangs. ``why`` is empty where another machine says it."""
+        if self._stopped:  # which has an end of its own
+            return
+        self._hung, self._lost = why, self._lost or not why
+        if self._ended.is_set():  # other machines were faster, and took the processes of this one along
+            return
+        self._kill()
+        if not self._ended.wait(END_SECONDS):  # one waits in the kernel, where nothing ends it
+            leave_sentence(why or LOST)
+            os._exit(ExitCode.CRASHED if why else ExitCode.PEER_LOST)
 
     def _on_stop(self, _number: int, _frame: FrameType | None) -> None:
         if not self._stopped:
@@ -105,7 +134,9 @@ class Supervisor:
         return bool(processes)
 
 
-def verdict(failures: Sequence[Failure] | None, *, stopped: bool, lost: bool, killed: bool) -> ExitCode:
+def verdict(
+    failures: Sequence[Failure] | None, *, stopped: bool, lost: bool, killed: bool, hung: bool = False
+) -> ExitCode:
     """What the end of a machine's processes means.
 
     Where several failed, the cause counts and not what followed from it: a process that fails takes those that wait
@@ -116,6 +147,7 @@ def verdict(failures: Sequence[Failure] | None, *, stopped: bool, lost: bool, ki
         stopped: whether this machine was told to stop.
         lost: whether another machine has left the gang.
         killed: whether processes that would not end were killed from here.
+        hung: whether the gang hung, and it is this machine that says so.
     """
     if failures is not None and not failures:
         return ExitCode.DONE
@@ -123,6 +155,8 @@ def verdict(failures: Sequence[Failure] | None, *, stopped: bool, lost: bool, ki
     for told in (ExitCode.WRONG_JOB, ExitCode.OUT_OF_MEMORY):
         if told in codes:
             return told
+    if hung:
+        return ExitCode.CRASHED
     followed = {int(ExitCode.PEER_LOST), int(ExitCode.INTERRUPTED), -signal.SIGTERM}
     if killed:
         followed.add(-signal.SIGKILL)
@@ -137,8 +171,10 @@ def verdict(failures: Sequence[Failure] | None, *, stopped: bool, lost: bool, ki
     return ExitCode.CRASHED
 
 
-def sentence(code: ExitCode, failures: Sequence[Failure]) -> str:
-    """Why, where the processes themselves could not say it; else empty."""
+def sentence(code: ExitCode, failures: Sequence[Failure], hung: str = "") -> str:
+    """Why, where the processes themselves could not say it; else empty. ``hung`` says so of a gang that hung."""
+    if code == ExitCode.CRASHED and hung:
+        return hung
     if code == ExitCode.PEER_LOST:
         return LOST
     killed = _killed(failures)

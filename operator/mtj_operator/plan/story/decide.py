@@ -31,6 +31,7 @@ from mtj_operator.plan.story.conditions import Fact, conditions, facts, gang_sch
 from mtj_operator.plan.story.course import Settled, go_on, settle
 from mtj_operator.plan.story.decision import Decision, Deletion, StoryEvent
 from mtj_operator.plan.story.leftovers import leftovers
+from mtj_operator.plan.story.marking import marks
 from mtj_operator.plan.story.reading import remembered, seconds_to_keep, stage_names, wanted
 from mtj_operator.plan.story.results import checkpoint_of, evaluation_of, output_of, progress_of
 from mtj_operator.plan.story.seen import Seen, look
@@ -104,7 +105,7 @@ class _Chapter:
             decision = self._decision(status, events, wake=self.seen.now)
         else:
             decision = self._decision(status, events, self._children(stage, turn.make), turn.wake)
-        return replace(decision, waits_for=self.sources.waits_for)
+        return replace(decision, waits_for=self.sources.waits_for, marks=marks(status, self.seen))
 
     @cached_property
     def _resolved(self) -> MusicTrainingJob:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from mtj_api.status import JobStatus
@@ -15,6 +16,14 @@ class Deletion:
     kind: str
     name: str
     uid: str
+
+
+@dataclass(frozen=True)
+class Mark:
+    """Annotations that a pod is to have, or, where one is ``None``, not to have."""
+
+    pod: str
+    annotations: Mapping[str, str | None]
 
 
 @dataclass(frozen=True)
@@ -36,13 +45,14 @@ class StoryEvent:
 
 @dataclass(frozen=True)
 class Decision:
-    """What to do, in this order: make, delete, tell, write the status, come back.
+    """What to do, in this order: make, delete, mark, tell, write the status, come back.
 
     Attributes:
         status: the whole status as it is to be.
         children: to make now; whatever is there already under its name and is the job's own is as good as made.
         requeue_after: seconds until something is to be decided again, though nothing may have happened.
         delete_resource: whether the job has outlived its time.
+        marks: of pods, for others than the operator. Where one cannot be set, nothing waits for it.
         waits_for: names of jobs after whose every change something is to be decided again.
     """
 
@@ -53,3 +63,4 @@ class Decision:
     requeue_after: float | None = None
     delete_resource: bool = False
     waits_for: tuple[str, ...] = ()
+    marks: tuple[Mark, ...] = ()

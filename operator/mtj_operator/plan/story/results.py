@@ -20,6 +20,8 @@ from mtj_operator.plan.story.clock import rfc3339, seconds_of
 from mtj_operator.plan.story.leftovers import KEPT
 from mtj_operator.plan.story.seen import Seen
 
+_YEAR_9999 = 253_370_764_800.0
+
 PROGRESS_EVERY = 15.0
 """Seconds between two writes of a status that only progress changed."""
 
@@ -70,9 +72,10 @@ def checkpoint_of(
     for words in _last_words(seen, train, (ExitCode.DONE, ExitCode.INTERRUPTED)):
         said = words.get("checkpoint")
         if isinstance(said, dict) and type(said.get("step")) is int and isinstance(said.get("url"), str):
-            found.append(CheckpointStatus(step=said["step"], url=said["url"]))
+            found.append(CheckpointStatus(step=said["step"], url=said["url"], time=_moment(said.get("time"))))
     if told is not None and told.checkpoint_step is not None:
-        found.append(CheckpointStatus(step=told.checkpoint_step, url=told.checkpoint_url))
+        time = _moment(told.checkpoint_time)
+        found.append(CheckpointStatus(step=told.checkpoint_step, url=told.checkpoint_url, time=time))
     return max(found, key=lambda checkpoint: checkpoint.step, default=None)
 
 
@@ -118,6 +121,12 @@ def _object(pod: PodSnapshot) -> dict[str, Any] | None:
     except (ValueError, RecursionError):
         return None
     return found if isinstance(found, dict) else None
+
+
+def _moment(text: object) -> str | None:
+    """A time as the status has times; ``None`` for what is none."""
+    seconds = seconds_of(text) if isinstance(text, str) else None
+    return rfc3339(seconds) if seconds is not None and 0 <= seconds < _YEAR_9999 else None
 
 
 def _is_figure(value: object) -> bool:

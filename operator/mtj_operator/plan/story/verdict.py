@@ -14,7 +14,7 @@ from enum import Enum, auto
 from mtj_api.contract import ExitCode
 from mtj_operator.plan.observed import JobSnapshot, PodSnapshot
 from mtj_operator.plan.story.seen import is_alive, is_lost
-from mtj_operator.plan.story.words import OOM_KILLED, crash, wrong_job
+from mtj_operator.plan.story.words import OOM_KILLED, crash, taken_away, wrong_job
 
 HEADED = "prepare"
 """The stage whose first pod does it and whose others help: it ends with the first, however the others fare."""
@@ -150,7 +150,7 @@ def _disruption(pods: Sequence[PodSnapshot], now: float) -> str:
             return f"the node {pod.node} of {pod.name} does not answer"
     for pod in pods:
         if pod.disrupted:
-            return f"{pod.name} was taken away ({pod.disrupted})"
+            return taken_away(pod.name, pod.disruption, pod.disrupted)
     for pod in pods:
         if pod.exit_code == ExitCode.INTERRUPTED:
             return f"{pod.name} was told to stop, and saved its work"

@@ -42,6 +42,27 @@ def crash(stage: str, code: int | None, reason: str, message: str) -> str:
     return f"{by}{f' ({reason})' if reason not in ('', 'Error') else ''}; its log may say why (mtj logs)"
 
 
+_TAKEN_AWAY = {
+    "PreemptionByScheduler": "was preempted by a pod of a higher priority",
+    "DeletionByTaintManager": "was evicted by a taint of its node",
+    "EvictionByEvictionAPI": "was evicted, as when a node is drained",
+    "DeletionByPodGC": "was lost with its node",
+    "TerminationByKubelet": "was ended by its node, which ran short of something or shuts down",
+}
+"""https://kubernetes.io/docs/concepts/workloads/pods/disruptions/#pod-disruption-conditions"""
+
+
+def taken_away(pod: str, reason: str, message: str) -> str:
+    """What took a pod away that did nothing wrong.
+
+    Args:
+        pod: its name.
+        reason: Kubernetes' word; empty or unknown where it has none.
+        message: Kubernetes' words.
+    """
+    return f"{pod} {_TAKEN_AWAY.get(reason, 'was taken away')} ({_one_line(message)})"
+
+
 def times(count: int) -> str:
     """``once``, ``twice``, ``3 times``."""
     return {1: "once", 2: "twice"}.get(count, f"{count} times")

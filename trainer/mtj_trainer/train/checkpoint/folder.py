@@ -6,6 +6,8 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 import torch
@@ -123,8 +125,8 @@ class CheckpointFolder:
                     self._found = step, self._fetched_as_chosen(step)
         if self._found is None:
             return None
-        step = self._found[0]
-        self.latest = Complete(step, self.folder.child(_name(step)).url)
+        step, local = self._found
+        self.latest = self._complete(step, RunState.read((local.path / STATE).read_bytes()))
         return step
 
     def load_latest(self, world: World | None = None) -> Restored | None:
@@ -141,9 +143,9 @@ class CheckpointFolder:
         Raises:
             StorageUnavailable: it is not as it was written.
         """
-        local = self._fetched_as_chosen(step)
-        self.latest = Complete(step, self.folder.child(_name(step)).url)
-        return _restored(local)
+        restored = _restored(self._fetched_as_chosen(step))
+        self.latest = self._complete(step, restored.state)
+        return restored
 
     def good_step(self, every: int) -> int | None:
         """Where to go back to: the newest complete checkpoint after a good step, else the oldest; ``None`` for none.
@@ -197,7 +199,9 @@ class CheckpointFolder:
         """
         with self._told():
             self._background.await_turn()
-        saved = _Saved(RunState.read(state.written()), {OPTIMIZER: optimizer, WEIGHTS: weights, AVERAGED: averaged})
+        now = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
+        taken = RunState.read(replace(state, saved=now).written())
+        saved = _Saved(taken, {OPTIMIZER: optimizer, WEIGHTS: weights, AVERAGED: averaged})
         if any(tensor.device.type != "cpu" for tensor in weights.values()):
             saved.contents = _copied(saved.contents)
         else:
@@ -284,7 +288,7 @@ class CheckpointFolder:
         folder.write(MANIFEST, Manifest(saved.stored, saved.validation_loss).encode())
         self._losses[step] = saved.validation_loss
         self._damaged.discard(step)
-        self.latest = Complete(step, folder.url)
+        self.latest = self._complete(step, saved.state)
         self._tidy()
 
     def _store_best(self) -> None:
@@ -327,6 +331,9 @@ class CheckpointFolder:
             except (Damaged, FileNotFoundError):
                 return None
         return self._losses[step]
+
+    def _complete(self, step: int, state: RunState) -> Complete:
+        return Complete(step, self.folder.child(_name(step)).url, state.saved)
 
     def _check_owner(self) -> None:
         if self._owner is not None:

@@ -37,6 +37,8 @@ class RunState:
         validation_loss, validation_step: the newest validation loss, and when it was measured.
         best_loss, best_step: the best validation loss so far.
         history: of its steps, by which the next ones are judged.
+        validation_due: whether the validation of this step was broken off.
+        saved: when this was taken down for a checkpoint (RFC 3339).
     """
 
     step: int = 0
@@ -54,6 +56,8 @@ class RunState:
     best_loss: float | None = None
     best_step: int | None = None
     history: StepHistory = field(default_factory=StepHistory)
+    validation_due: bool = False
+    saved: str = ""
 
     @classmethod
     def read(cls, text: bytes) -> RunState:
@@ -78,10 +82,11 @@ class Restored:
 
 @dataclass(frozen=True)
 class Complete:
-    """A checkpoint that a run can go on from."""
+    """A checkpoint that a run can go on from, and when its state was taken down (RFC 3339; empty if not known)."""
 
     step: int
     url: str
+    time: str = ""
 
 
 @dataclass(frozen=True)

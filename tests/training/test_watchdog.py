@@ -1,0 +1,140 @@
+"""Training that does not go on is told from training that is slow, and ends with a word on who is stuck where."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from mtj_api.contract import TERMINATION_LOG_ENV, ExitCode
+from mtj_trainer.train.supervisor import LOST
+from mtj_trainer.train.watchdog import KEEP
+from support.machines import lose
+from support.ports import free_ports
+from support.witness import eventually
+
+pytestmark = pytest.mark.slow
+
+TESTS = Path(__file__).parents[1]
+HANG_SECONDS = "2"
+
+
+class Machine:
+    """A launcher whose processes play parts of ``support.member``, watched for hangs."""
+
+    def __init__(self, folder: Path, *arguments: str, parts: Sequence[str], name: str = "0") -> None:
+        self._left, self._printed = folder / f"left-{name}", folder / f"printed-{name}"
+        command = [sys.executable, "-m", "mtj_trainer.train.launch", *arguments]
+        command += ["--hang-seconds", HANG_SECONDS, "--stacks", f"{folder}/out/train/stacks"]
+        with self._printed.open("w") as printed:
+            self.process = subprocess.Popen(
+                [*command, "-m", "support.member", str(folder), *parts],
+                env=os.environ
+                | {"PYTHONPATH": f"{TESTS}:{os.environ.get('PYTHONPATH', '')}", TERMINATION_LOG_ENV: str(self._left)},
+                stdout=printed,
+                stderr=subprocess.STDOUT,
+            )
+
+    def end(self) -> int:
+        return self.process.wait(timeout=120)
+
+    @property
+    def printed(self) -> str:
+        return self._printed.read_text()
+
+    @property
+    def left(self) -> str:
+        return self._left.read_text() if self._left.exists() else ""
+
+
+@pytest.fixture
+def machines() -> Iterator[ExitStack]:
+    """Whatever is started in a test ends with it."""
+    with ExitStack() as stack:
+        yield stack
+
+
+def alone(machines: ExitStack, folder: Path, launcher: str, *parts: str) -> Machine:
+    arguments = ("--standalone", "--launcher", launcher, "--nproc-per-node", str(len(parts)))
+    machine = Machine(folder, *arguments, parts=parts)
+    machines.callback(lose, machine.process)
+    return machine
+
+
+def stacks(folder: Path) -> list[str]:
+    return [path.read_text() for path in sorted(folder.glob("out/train/stacks/*/*.txt"))]
+
+
+def test_the_stacks_of_all_processes_are_kept_whatever_holds_them(machines: ExitStack, tmp_path: Path) -> None:
+    machine = alone(machines, tmp_path, "torchrun", "meet", "sleep", "hold", "stop")
+    assert machine.end() == ExitCode.CRASHED, machine.printed
+    assert "process 3 has computed step 4 for" in machine.left
+    assert "(it is stopped, as by SIGSTOP); the 3 others wait; stacks of all processes: file://" in machine.left
+    (kept,) = stacks(tmp_path)
+    assert kept in machine.printed
+    said = kept.split("\n\nprocess ")[1:]
+    assert [one.split(",")[0] for one in said] == ["0: meet", "1: data", "2: compute", "3: compute"]
+    assert "in data_that_never_comes" in said[1]
+    assert "in call_that_never_returns" in said[2]
+    assert "no stacks: it is stopped, as by SIGSTOP" in said[3]
+
+
+@pytest.mark.parametrize("launcher", ["torchrun", "deepspeed"])
+def test_a_stuck_process_ends_all_of_them_as_a_crash_that_says_who_is_stuck(
+    machines: ExitStack, tmp_path: Path, launcher: str
+) -> None:
+    machine = alone(machines, tmp_path, launcher, "meet", "sleep")
+    assert machine.end() == ExitCode.CRASHED, machine.printed
+    assert machine.left.startswith("training hung: process 1 has waited for the data of step 4 for")
+    assert "; the other waits; stacks of all processes: file://" in machine.left
+
+
+def test_where_all_wait_for_each_other_all_are_named(machines: ExitStack, tmp_path: Path) -> None:
+    machine = alone(machines, tmp_path, "torchrun", "meet", "meet")
+    assert machine.end() == ExitCode.CRASHED, machine.printed
+    assert machine.left.count("has waited for others before step 4") == 2
+
+
+def test_slow_is_not_hung(machines: ExitStack, tmp_path: Path) -> None:
+    machine = alone(machines, tmp_path, "torchrun", "meet-slow", "slow")
+    assert machine.end() == ExitCode.DONE, machine.printed
+    assert stacks(tmp_path) == []
+
+
+def test_a_hang_on_one_machine_ends_the_gang_and_one_says_why(machines: ExitStack, tmp_path: Path) -> None:
+    endpoint = f"127.0.0.1:{free_ports(1)[0]}"
+    gang = ("--nnodes", "2", "--nproc-per-node", "1", "--rdzv-endpoint", endpoint, "--rdzv-id", "gang")
+    both = [Machine(tmp_path, *gang, parts=("sleep", "meet"), name=str(node)) for node in (0, 1)]
+    for machine in both:
+        machines.callback(lose, machine.process)
+    codes = sorted(machine.end() for machine in both)
+    assert codes == [ExitCode.CRASHED, ExitCode.PEER_LOST], [machine.printed for machine in both]
+    crashed, other = sorted(both, key=lambda machine: machine.process.returncode)
+    assert "process 0" in crashed.left
+    assert "has waited for the data of step 4" in crashed.left
+    assert other.left == LOST
+
+
+def test_the_stacks_of_the_latest_hangs_are_kept(machines: ExitStack, tmp_path: Path) -> None:
+    for number in range(KEEP):
+        old = tmp_path / f"out/train/stacks/2026010{number}T000000Z-train/machine.txt"
+        old.parent.mkdir(parents=True)
+        old.write_text("old")
+    assert alone(machines, tmp_path, "torchrun", "sleep").end() == ExitCode.CRASHED
+    assert len(stacks(tmp_path)) == KEEP
+    assert not (tmp_path / "out/train/stacks/20260100T000000Z-train").exists()
+
+
+def test_a_stop_is_no_hang(machines: ExitStack, tmp_path: Path) -> None:
+    machine = alone(machines, tmp_path, "torchrun", "save", "save")
+    eventually(lambda: len(list(tmp_path.glob("began-*"))) == 2, 60)
+    for _ in range(3):
+        machine.process.send_signal(signal.SIGTERM)
+    assert machine.end() == ExitCode.INTERRUPTED, machine.printed
+    assert stacks(tmp_path) == []
