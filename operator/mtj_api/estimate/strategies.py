@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from fnmatch import fnmatchcase
 
 from mtj_api.spec import Training
@@ -37,13 +37,13 @@ def trained_parameters(training: Training, layers: int, width: int, *, melodic: 
         for name, outside, inside in _linear(width, melodic)
         if any(f".{name}".endswith(f".{end}") for end in ends)
     ]
-    each = {
+    each: dict[str, Callable[[int, int, str], int]] = {
         "lora": lambda outside, inside, _: peft.rank * (outside + inside),
         "dora": lambda outside, inside, _: peft.rank * (outside + inside) + outside,
         "ia3": lambda outside, inside, name: inside if name == "fc2" else outside,
         "adapter": lambda outside, _inside, _name: 2 * outside * peft.bottleneck + peft.bottleneck + outside,
-    }[strategy]
-    return layers * sum(each(*shape) for shape in shapes)
+    }
+    return layers * sum(each[strategy](*shape) for shape in shapes)
 
 
 def first_trained_block(training: Training, layers: int) -> int:

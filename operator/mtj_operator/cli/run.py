@@ -71,8 +71,10 @@ def check_memory(job: MusicTrainingJob, machine: Machine) -> None:
     if machine.gpus or machine.memory is None:
         return
     lacking = shortage(job.spec, machine.memory, started_sizes(job))
-    assert lacking is None or job.spec.training is not None
-    if lacking is not None and lacking.certain and not (job.spec.training.batch.auto and lacking.helped_by_passes):
+    if lacking is None or not lacking.certain:
+        return
+    finds_passes = job.spec.training is not None and job.spec.training.batch.auto
+    if not (finds_passes and lacking.helped_by_passes):
         raise JobError(lacking.what, where="spec.training", instead=lacking.instead)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from concurrent.futures import Future
 from typing import Generic, TypeVar
 
@@ -42,7 +42,7 @@ class Prefetcher(Generic[T]):
         self._over = threading.Event()
         self.waited_seconds = 0.0
 
-    def __iter__(self) -> Iterator[T]:
+    def __iter__(self) -> Generator[T, None, None]:
         maker = threading.Thread(target=self._make_ahead, name="prefetch", daemon=True)
         maker.start()
         try:
