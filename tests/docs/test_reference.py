@@ -36,7 +36,8 @@ def test_the_page_of_the_resource_is_current() -> None:
 
 
 def test_the_page_of_metrics_names_every_series() -> None:
-    metrics = TrainingMetrics("chorales", 0, 0, 0, checkpoint=lambda: Complete(1, "s3://music/step-1"))
+    complete = Complete(1, "s3://music/step-1")
+    metrics = TrainingMetrics("chorales", 0, 0, 0, checkpoint=lambda: complete, checkpoint_interval=1)
     metrics.observe(
         step=1,
         of=2,

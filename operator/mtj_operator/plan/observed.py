@@ -100,12 +100,26 @@ class PodSnapshot:
 
 
 @dataclass(frozen=True, slots=True)
+class GpuIdleness:
+    """For how long some GPU of the first training pod has been used less than was asked about.
+
+    Attributes:
+        below: what was asked about, in percent.
+        seconds: of the GPU that has been idle for the longest time.
+    """
+
+    below: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
 class TrainingProgress:
     """What the first training process last told: the fields of ``/progress``.
 
     Attributes:
         job: the Job whose pod told it.
         told: when.
+        gpu_idle: ``None`` where it has no GPUs that tell.
     """
 
     job: str
@@ -117,6 +131,7 @@ class TrainingProgress:
     eta_seconds: float | None
     checkpoint_step: int | None
     checkpoint_url: str
+    gpu_idle: GpuIdleness | None = None
 
 
 @dataclass(frozen=True, slots=True)

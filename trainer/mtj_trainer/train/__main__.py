@@ -18,6 +18,7 @@ from mtj_trainer.train.curves import Curves
 from mtj_trainer.train.distributed import World, join_world
 from mtj_trainer.train.fingerprint import fingerprint
 from mtj_trainer.train.heap import give_back
+from mtj_trainer.train.idle import IdleWatch
 from mtj_trainer.train.loop import Intervals, Trainer
 from mtj_trainer.train.metrics import TrainingMetrics
 from mtj_trainer.train.observe import Observer
@@ -49,6 +50,7 @@ def _train(job: MusicTrainingJob, output: Storage, prepared: dict[str, Any], wor
     checkpoints = CheckpointFolder(folder, job.spec.checkpoint.keep)
     done = checkpoints.complete_steps()
     family = make_family(job, prepared)
+    idle = IdleWatch() if world.is_first and job.spec.monitoring.metrics_port else None
     metrics = TrainingMetrics(
         job.metadata.name,
         world.rank,
@@ -56,6 +58,8 @@ def _train(job: MusicTrainingJob, output: Storage, prepared: dict[str, Any], wor
         job.spec.monitoring.metrics_port,
         processes=world.size,
         checkpoint=lambda: checkpoints.latest if world.is_first else None,
+        checkpoint_interval=job.spec.checkpoint.every_steps if world.is_first else 0,
+        gpu_idle=idle.seconds if idle else lambda _: None,
     )
     resumed = done[-1] if done else 0
     events = None
@@ -74,6 +78,8 @@ def _train(job: MusicTrainingJob, output: Storage, prepared: dict[str, Any], wor
         finished = trainer.run()
     finally:
         observer.close()
+        if idle:
+            idle.close()
     if world.is_first:
         figures = _figures(trainer.state)
         if finished:
