@@ -55,7 +55,7 @@ def test_when_gpus_are_idle(progress: TrainingProgress | None, expected: tuple[s
 
 
 def test_the_bounds_are_the_jobs() -> None:
-    policy = {"belowPercent": 50, "seconds": 60}
+    policy: Any = {"belowPercent": 50, "seconds": 60}
     assert fact(after(told(60.0, below=50), idleGpus=policy)) == ("True", "Idle")
     assert fact(after(told(59.0, below=50), idleGpus=policy)) == ("False", "InUse")
 
@@ -91,7 +91,7 @@ def test_a_job_may_be_ended() -> None:
     assert deletion.name == "chorales-train-1"
 
 
-SUSPENDS = {"idleGpus": {"action": "suspend"}}
+SUSPENDS: dict[str, Any] = {"idleGpus": {"action": "suspend"}}
 
 
 def suspended() -> JobStatus:
