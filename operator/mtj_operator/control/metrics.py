@@ -1,6 +1,7 @@
 """The operator's own figures, for Prometheus.
 
-Invariant: what can be read from the state is read when it is scraped; only what happens is counted as it happens.
+Invariant: what can be read from the state is read when it is scraped; only what happens is counted as it happens. A
+counter that an alert is about is there from the start, as Prometheus sees no increase in one that comes up with 1.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
 
 from mtj_operator.control.job_series import JobSeries
+from mtj_operator.control.rights import JOB, POD, RESOURCE
 
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 
@@ -41,6 +43,10 @@ class Metrics:
         self.last_event = self._gauge("last_event_age_seconds", "Since the API server told anything.")
         self.missed = self._counter("missed_events", "Changes that only the resync found.", "kind")
         self.polls = self._counter("progress_polls", "Looks at a training's progress.", "result")
+        for kind in (RESOURCE, JOB, POD):
+            self.missed.labels(kind.plural)
+        for name in ("Api", "Unreachable", "Refused"):
+            self.errors.labels(name)
         self.leader = self._gauge("leader", "1 on the replica that acts, 0 on one that stands by.")
 
     def _gauge(self, name: str, documentation: str) -> Gauge:
