@@ -111,10 +111,15 @@ def scraped(tmp_path_factory: pytest.TempPathFactory, nvml_library: Path) -> Ite
     (folder / "cluster").mkdir()
     (port,) = free_ports(1)
     with training(folder, nvml_library, port), operated(folder, port) as (operator, namespace):
-        of_jobs = {"targets": [f"127.0.0.1:{port}"], "labels": {"namespace": namespace, "pod": "chorales-train-1-0"}}
-        of_operator = {"targets": [operator], "labels": {"namespace": "mtj-system", "pod": "mtj-operator-0"}}
-        scrape = {"job_name": "all", "honor_labels": True, "static_configs": [of_jobs, of_operator]}
-        with prometheus.running(folder, scrape) as server:
+        jobs = {
+            "job_name": "jobs",
+            "static_configs": [
+                {"targets": [f"127.0.0.1:{port}"], "labels": {"namespace": namespace, "job": "chorales"}},
+            ],
+            "metric_relabel_configs": [{"regex": "exported_job", "action": "labeldrop"}],
+        }
+        operators = {"job_name": "operator", "honor_labels": True, "static_configs": [{"targets": [operator]}]}
+        with prometheus.running(folder, jobs, operators) as server:
             eventually(lambda: bool(server.query("mtj_train_checkpoint_step > 0")), 240)
             yield server, namespace
 

@@ -48,12 +48,12 @@ class Prometheus:
 
 
 @contextmanager
-def running(folder: Path, scrape: Mapping[str, Any]) -> Iterator[Prometheus]:
+def running(folder: Path, *scrapes: Mapping[str, Any]) -> Iterator[Prometheus]:
     """One that scrapes every second for the length of the context.
 
     Args:
         folder: of its data and log.
-        scrape: an entry of ``scrape_configs``.
+        scrapes: the entries of ``scrape_configs``.
 
     Raises:
         RuntimeError: Prometheus did not start; the message ends with its log.
@@ -61,7 +61,7 @@ def running(folder: Path, scrape: Mapping[str, Any]) -> Iterator[Prometheus]:
     (port,) = free_ports(1)
     config, log = folder / "prometheus.json", folder / "prometheus.log"
     every = {"scrape_interval": "1s", "scrape_timeout": "1s"}
-    config.write_text(json.dumps({"global": every, "scrape_configs": [scrape]}))  # which is YAML too
+    config.write_text(json.dumps({"global": every, "scrape_configs": scrapes}))  # which is YAML too
     command = [
         "prometheus",
         f"--config.file={config}",

@@ -97,7 +97,7 @@ class _Chapter:
             why = f"it was not done within the {seconds} s of scheduling.deadlineSeconds; what it saved so far stays"
             return self._decision(self._failed(self._over(settled.row, why), "DeadlineExceeded"), events)
         scheduling = self.job.spec.scheduling
-        self.use = use_of(scheduling.idle_gpus, self.told, settled.row, self.resource.name)
+        self.use = use_of(scheduling.idle_gpus, self.told, settled.row, self.seen)
         if self.use is Use.IDLE and scheduling.idle_gpus.action == "fail":
             why = f"{complaint(scheduling.idle_gpus)}; what it saved so far stays"
             return self._decision(self._failed(self._over(settled.row, why), GPUS_IDLE), events)

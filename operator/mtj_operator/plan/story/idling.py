@@ -12,10 +12,10 @@ from enum import Enum, auto
 
 from mtj_api.spec.scheduling import IdleGpus
 from mtj_api.status import Condition, StageStatus, Suspension
-from mtj_operator.plan.objects import names
 from mtj_operator.plan.observed import TrainingProgress
 from mtj_operator.plan.story.clock import rfc3339
 from mtj_operator.plan.story.conditions import Fact
+from mtj_operator.plan.story.seen import Seen
 
 GPUS_IDLE = "GPUsIdle"
 """The condition, and the reason of what follows from it."""
@@ -30,20 +30,20 @@ class Use(Enum):
     IDLE = auto()
 
 
-def use_of(policy: IdleGpus, told: TrainingProgress | None, row: StageStatus, job: str) -> Use:
+def use_of(policy: IdleGpus, told: TrainingProgress | None, row: StageStatus, seen: Seen) -> Use:
     """Whether the attempt that is under way leaves a GPU idle.
 
     Args:
         policy: the job's.
         told: the latest that a training of the job has told.
         row: of the stage that comes next.
-        job: name of the MusicTrainingJob.
+        seen: the job's children.
     """
-    if row.name != "train" or row.state not in ("Pending", "Running"):
+    is_under_way = row.name == "train" and row.state in ("Pending", "Running")
+    if not is_under_way or told is None or told.gpu_idle is None:
         return Use.UNKNOWN
-    if told is None or told.gpu_idle is None or told.job != names.attempt(job, row.name, row.attempt):
-        return Use.UNKNOWN
-    if told.gpu_idle.below != policy.below_percent:
+    job = seen.job(row.name, row.attempt)
+    if job is None or told.job != job.name or told.gpu_idle.below != policy.below_percent:
         return Use.UNKNOWN
     return Use.IDLE if told.gpu_idle.seconds >= policy.seconds else Use.IN_USE
 
