@@ -82,6 +82,10 @@ bench-faults: $(READY) ## Measure what each fault costs a training on the cluste
 reference: $(READY) ## Write the generated pages of docs/reference anew
 	$(BIN)/python -m mtj_api.reference > docs/reference/job.md
 
+.PHONY: dashboards
+dashboards: $(READY) ## Write Grafana's dashboards into the chart anew
+	PYTHONPATH=tools/monitoring $(BIN)/python -m dashboards charts/mtj-operator/dashboards
+
 .PHONY: lock
 lock: $(UV) ## Pin dependencies anew: make lock UPGRADE=--upgrade takes the newest
 	$(UV) pip compile pyproject.toml --extra operator --extra trainer --extra dev --generate-hashes --universal \

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from xdist.scheduler import LoadScopeScheduling
 
-from support import kubernetes_api, seaweedfs, turns
+from support import kubernetes_api, nvml_library, seaweedfs, turns
 
 pytest.register_assert_rewrite("support.executor_contract")
 
@@ -53,6 +53,12 @@ def s3_server(_s3_server: seaweedfs.S3Server, monkeypatch: pytest.MonkeyPatch) -
 def s3_url(s3_server: seaweedfs.S3Server) -> str:
     """An empty prefix on the S3 server."""
     return f"s3://{seaweedfs.BUCKET}/{uuid.uuid4().hex}"
+
+
+@pytest.fixture(scope="session", name="nvml_library")
+def _nvml_library(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a stand-in for the library of NVIDIA's driver."""
+    return nvml_library.build(tmp_path_factory.mktemp("nvml"))
 
 
 @pytest.fixture(scope="session")

@@ -68,6 +68,9 @@ RAY_PORT = 6379
 SCRAPE_PATH = "/metrics"
 PROGRESS_PATH = "/progress"
 
+IDLE_BELOW = "idle_below"
+"""A parameter of ``PROGRESS_PATH``, in percent: tell for how long a GPU has been used less than that, too."""
+
 
 class ExitCode(IntEnum):
     """What a stage's exit status means for what happens next."""

@@ -73,7 +73,7 @@ class Condition(StatusModel):
     """A fact of the job that programs wait for, as `kubectl wait --for=condition=Succeeded` does."""
 
     type: str = Field(max_length=316)
-    """Which fact: Succeeded, Reconciling, Stalled or GangScheduling."""
+    """Which fact: Succeeded, Reconciling, Stalled, GangScheduling or GPUsIdle."""
     status: Literal["True", "False", "Unknown"]
     """Whether it is so."""
     reason: str = Field(max_length=1024, pattern="^[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?$")
@@ -141,6 +141,19 @@ class CheckpointStatus(StatusModel):
     """When its state was taken down."""
 
 
+class Suspension(StatusModel):
+    """The operator has suspended the job by itself: that lasts until the spec is changed."""
+
+    reason: str = Field(max_length=64)
+    """Why, in one word."""
+    message: Sentence = ""
+    """Why, in one sentence."""
+    since: Time
+    """When."""
+    generation: int
+    """The version of the spec that it is for; any later one lets the job go on."""
+
+
 class OutputStatus(StatusModel):
     """Where the results lie, once they do."""
 
@@ -171,6 +184,8 @@ class JobStatus(StatusModel):
     """Facts that programs wait for."""
     stages: list[StageStatus] = Field(default_factory=list, max_length=8, json_schema_extra=_by("name"))
     """A row for each stage, in order."""
+    suspension: Suspension | None = None
+    """Why the operator has suspended the job, where it has."""
     sources: dict[str, Place] | None = Field(default=None, json_schema_extra={"maxProperties": SOURCES})
     """The outputs that it takes data and models from, by the name of the job that made them; fixed once they are
     here, whatever becomes of that job."""

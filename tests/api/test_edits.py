@@ -50,6 +50,7 @@ AT_ANY_TIME: dict[str, tuple[Spec, Spec]] = {
     "deadlineSeconds": (scheduling(deadlineSeconds=60), scheduling(deadlineSeconds=90)),
     "ttlSecondsAfterFinished": ({}, scheduling(ttlSecondsAfterFinished=0)),
     "retries": ({}, scheduling(retries={"train": 9, "disruptions": 0})),
+    "idleGpus": ({}, scheduling(idleGpus={"belowPercent": 20, "seconds": 60, "action": "suspend"})),
     "a default that is written out": ({}, scheduling(suspend=False, gpuResource="nvidia.com/gpu")),
     "a default of what is fixed": ({"model": {}, "training": {}}, {"model": {}, "training": {"steps": 2000}}),
     "nothing": ({"model": {}}, {"model": {}}),

@@ -13,8 +13,8 @@ import pytest
 from support import cluster as clusters
 from support import cluster_prometheus, seaweedfs
 from support.cluster import Cluster
-from support.cluster_prometheus import Prometheus
 from support.kubectl import REPOSITORY, Kubectl
+from support.prometheus import Prometheus
 from support.seaweedfs import S3Server
 
 S3_SECRET = "s3"

@@ -8,8 +8,8 @@ import obstore
 import pytest
 
 from support.cluster import TRAINER_IMAGE, Cluster
-from support.cluster_prometheus import Prometheus
 from support.kubectl import Kubectl, KubectlError
+from support.prometheus import Prometheus
 from support.seaweedfs import BUCKET, S3Server
 from support.witness import eventually
 

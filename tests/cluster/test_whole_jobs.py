@@ -17,8 +17,8 @@ from mtj_trainer.tokens import Conditions
 from support import cluster as clusters
 from support.applied_jobs import SHORT, ClusterJob, Namespace
 from support.cluster import Cluster
-from support.cluster_prometheus import Prometheus
 from support.kubectl import REPOSITORY, Kubectl, KubectlError
+from support.prometheus import Prometheus
 from support.seaweedfs import BUCKET, S3Server
 from support.wrong_jobs import FAILED_AT_ONCE, WrongJob
 

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from mtj_operator.control.progress import read
-from mtj_operator.plan.observed import TrainingProgress
+from mtj_operator.plan.observed import GpuIdleness, TrainingProgress
 
 ANSWER = {
     "stage": "train",
@@ -64,3 +64,20 @@ def test_a_training_without_a_checkpoint_has_none(checkpoint: object) -> None:
     found = told(checkpoint=checkpoint)
     assert found is not None
     assert (found.checkpoint_step, found.checkpoint_url, found.checkpoint_time) == (None, "", "")
+
+
+@pytest.mark.parametrize(
+    ("idle", "expected"),
+    [
+        ({"below": 10, "seconds": 12.5}, GpuIdleness(10, 12.5)),
+        (None, None),
+        ({}, None),
+        ({"below": 10, "seconds": None}, None),
+        ({"below": "10", "seconds": 12.5}, None),
+        ({"below": 10, "seconds": float("inf")}, None),
+    ],
+)
+def test_for_how_long_gpus_are_idle_is_told_where_it_is_known(idle: object, expected: GpuIdleness | None) -> None:
+    found = told(gpu_idle=idle)
+    assert found is not None
+    assert found.gpu_idle == expected

@@ -165,7 +165,7 @@ def telling(progress: Mapping[str, object]) -> Iterator[int]:
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            self.send_response(200 if self.path == "/progress" else 404)
+            self.send_response(200 if self.path.partition("?")[0] == "/progress" else 404)
             self.end_headers()
             self.wfile.write(json.dumps(progress).encode())
 

@@ -40,7 +40,8 @@ def test_the_page_of_metrics_names_every_series() -> None:
     complete = Complete(1, "s3://music/step-1")
     pulse = Pulse()
     pulse.enter(Phase.COMPUTE, 0)
-    metrics = TrainingMetrics("chorales", 0, 0, 0, checkpoint=lambda: complete, faults=Faults, pulse=pulse)
+    of_checkpoints = {"checkpoint": lambda: complete, "faults": Faults, "checkpoint_interval": 1}
+    metrics = TrainingMetrics("chorales", 0, 0, 0, pulse=pulse, **of_checkpoints)  # type: ignore[arg-type]
     metrics.observe(
         step=1,
         of=2,

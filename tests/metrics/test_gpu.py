@@ -24,17 +24,7 @@ metrics.close()
 print(text)
 """
 
-FIGURES = ("utilization_ratio", "memory_used_bytes", "memory_total_bytes", "power_watts")
-
-
-@pytest.fixture(scope="session")
-def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("nvml")
-    source = Path(__file__).parents[1] / "support/nvml/nvml.c"
-    target = folder / "libnvidia-ml.so.1"
-    flags = ["-shared", "-fPIC", "-Wall", "-Wextra", "-Werror"]
-    subprocess.run(["cc", *flags, "-o", str(target), str(source)], check=True)
-    return folder
+FIGURES = ("utilization_ratio", "memory_used_bytes", "memory_total_bytes", "power_watts", "power_limit_watts")
 
 
 def gpu_series(folder: Path, local_rank: int = 0, **environment: str) -> dict[str, tuple[dict[str, str], float]]:
@@ -54,25 +44,26 @@ def gpu_series(folder: Path, local_rank: int = 0, **environment: str) -> dict[st
 
 
 @pytest.mark.parametrize("index", [0, 1])
-def test_each_process_tells_of_its_own_gpu(library: Path, index: int) -> None:
+def test_each_process_tells_of_its_own_gpu(nvml_library: Path, index: int) -> None:
     labels = {
         "job": "chorales",
         "rank": "7",
         "gpu": str(index),
         "uuid": f"GPU-5eed000{index}-0000-0000-0000-000000000000",
     }
-    assert gpu_series(library, index) == {
+    assert gpu_series(nvml_library, index) == {
         "utilization_ratio": (labels, (37 + index) / 100),
         "memory_used_bytes": (labels, float((3 + index) << 30)),
         "memory_total_bytes": (labels, float(80 << 30)),
         "power_watts": (labels, 250.5),
+        "power_limit_watts": (labels, 700.0),
     }
 
 
 @pytest.mark.parametrize("visible", ["1,0", "GPU-5eed0001-0000-0000-0000-000000000000"])
-def test_the_gpu_is_the_one_that_cuda_gives(library: Path, visible: str) -> None:
-    series = gpu_series(library, CUDA_VISIBLE_DEVICES=visible)
-    assert [labels["gpu"] for labels, _ in series.values()] == ["1"] * 4
+def test_the_gpu_is_the_one_that_cuda_gives(nvml_library: Path, visible: str) -> None:
+    series = gpu_series(nvml_library, CUDA_VISIBLE_DEVICES=visible)
+    assert [labels["gpu"] for labels, _ in series.values()] == ["1"] * 5
 
 
 @pytest.mark.parametrize(
@@ -87,23 +78,23 @@ def test_the_gpu_is_the_one_that_cuda_gives(library: Path, visible: str) -> None
         pytest.param(0, {"CUDA_VISIBLE_DEVICES": "GPU-unknown"}, id="an unknown UUID"),
     ],
 )
-def test_without_a_gpu_there_are_no_series(library: Path, local_rank: int, environment: dict[str, str]) -> None:
+def test_without_a_gpu_there_are_no_series(nvml_library: Path, local_rank: int, environment: dict[str, str]) -> None:
     if environment.get("LD_LIBRARY_PATH") == "" and Path("/proc/driver/nvidia").exists():
         pytest.skip("this machine has a driver")
-    assert gpu_series(library, local_rank, **environment) == {}
+    assert gpu_series(nvml_library, local_rank, **environment) == {}
 
 
 @pytest.mark.parametrize(
     ("failing", "left"),
     [
-        ("power=0", FIGURES[:3]),
-        ("utilization=0,power=0", FIGURES[1:3]),
-        ("memory=0", (FIGURES[0], FIGURES[3])),
+        ("power=0,limit=0", FIGURES[:3]),
+        ("utilization=0,power=0,limit=0", FIGURES[1:3]),
+        ("memory=0", (FIGURES[0], *FIGURES[3:])),
         ("memory=1,power=1", FIGURES),
     ],
 )
-def test_a_figure_that_cannot_be_read_is_left_out(library: Path, failing: str, left: tuple[str, ...]) -> None:
-    assert tuple(gpu_series(library, NVML_FAILING=failing)) == left
+def test_a_figure_that_cannot_be_read_is_left_out(nvml_library: Path, failing: str, left: tuple[str, ...]) -> None:
+    assert tuple(gpu_series(nvml_library, NVML_FAILING=failing)) == left
 
 
 @pytest.mark.parametrize(

@@ -59,7 +59,7 @@ def scrape(port: int) -> dict[str, float]:
     return {sample.name: sample.value for sample in samples if not sample.name.startswith("mtj_cpu_")}
 
 
-NOTHING = dict.fromkeys(("loss", "learning_rate", "tokens_per_second", "eta_seconds", "checkpoint"))
+NOTHING = dict.fromkeys(("loss", "learning_rate", "tokens_per_second", "eta_seconds", "checkpoint", "gpu_idle"))
 
 
 def test_before_the_first_logged_step(metrics: TrainingMetrics, port: int) -> None:
@@ -79,6 +79,7 @@ def test_a_resumed_run_tells_where_it_goes_on(port: int) -> None:
         "checkpoint": {"step": 160, "url": "s3://music/checkpoints/step-00000160", "time": "2026-01-31T12:00:00Z"}
     }
     assert 'mtj_train_checkpoint_step{job="chorales",rank="0"} 160.0' in text
+    assert 'mtj_train_step{job="chorales",rank="0"} 160.0' in text
 
 
 def test_a_scrape_has_the_latest_logged_step(metrics: TrainingMetrics, port: int) -> None:
@@ -142,7 +143,26 @@ def test_progress_is_json(metrics: TrainingMetrics, port: int) -> None:
         "tokens_per_second": 15_246.5,
         "eta_seconds": 60.0,
         "checkpoint": None,
+        "gpu_idle": None,
     }
+
+
+@pytest.mark.parametrize(
+    ("query", "idle"),
+    [
+        ("?idle_below=10", {"below": 10, "seconds": 110.0}),
+        ("?idle_below=100", {"below": 100, "seconds": 200.0}),
+        ("", None),
+        ("?idle_below=0", None),
+        ("?idle_below=101", None),
+        ("?idle_below=ten", None),
+    ],
+)
+def test_progress_tells_of_idle_gpus_whoever_asks(port: int, query: str, idle: dict[str, float] | None) -> None:
+    metrics = TrainingMetrics("chorales", 0, 0, port, gpu_idle=lambda below: 100.0 + below, host="127.0.0.1")
+    told = json.loads(get(port, f"/progress{query}")[1])
+    metrics.close()
+    assert told["gpu_idle"] == idle
 
 
 def test_prometheus_gets_the_format_that_it_asks_for(metrics: TrainingMetrics, port: int) -> None:

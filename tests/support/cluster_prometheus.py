@@ -9,100 +9,40 @@ from __future__ import annotations
 import base64
 import json
 import ssl
-import subprocess
 import threading
-import time
-import urllib.parse
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from support import prometheus
 from support.kubectl import Kubectl
-from support.ports import free_ports
 
 _ACCOUNT = "tests-prometheus"
-_START_SECONDS = 60
 _AS_LABEL = str.maketrans("./-", "___")
 
 
-@dataclass(frozen=True)
-class Prometheus:
-    """A running Prometheus; ``url`` is its own."""
-
-    url: str
-
-    def query(self, expression: str) -> list[dict[str, Any]]:
-        """What an expression comes to now: each series' labels (``metric``) and its ``value``, [time, "number"]."""
-        found = self._get("query", query=expression)["data"]["result"]
-        assert isinstance(found, list)
-        return found
-
-    def targets(self) -> dict[str, str]:
-        """The URLs that it asks, with their last error, which is empty where there was none."""
-        active = self._get("targets", state="active")["data"]["activeTargets"]
-        return {target["scrapeUrl"]: target["lastError"] for target in active}
-
-    def _get(self, path: str, **parameters: str) -> dict[str, Any]:
-        url = f"{self.url}/api/v1/{path}?{urllib.parse.urlencode(parameters)}"
-        with urllib.request.urlopen(url, timeout=30) as answer:
-            found: dict[str, Any] = json.load(answer)
-        return found
-
-
 @contextmanager
-def running(folder: Path, kubectl: Kubectl) -> Iterator[Prometheus]:
+def running(folder: Path, kubectl: Kubectl) -> Iterator[prometheus.Prometheus]:
     """Scrape a cluster for the length of the context.
 
     Raises:
         RuntimeError: Prometheus did not start; the message ends with its log.
     """
     kubectl.apply(*_rights(kubectl.namespace))
-    (port,) = free_ports(1)
-    config, log, ended = folder / "prometheus.json", folder / "prometheus.log", threading.Event()
-    config.write_text(json.dumps(_config(folder)))  # which is YAML too
-    command = [
-        "prometheus",
-        f"--config.file={config}",
-        f"--storage.tsdb.path={folder}/data",
-        f"--web.listen-address=127.0.0.1:{port}",
-    ]
-    with log.open("wb") as output:
-        process = subprocess.Popen(command, stdout=output, stderr=output, stdin=subprocess.DEVNULL)
-    discovery = threading.Thread(target=_discover, args=(_Reader(kubectl), folder / "targets.json", ended))
-    discovery.start()
+    targets, ended = folder / "targets.json", threading.Event()
+    found = {"files": [str(targets)], "refresh_interval": "1s"}
+    discovery = threading.Thread(target=_discover, args=(_Reader(kubectl), targets, ended))
     try:
-        server = Prometheus(f"http://127.0.0.1:{port}")
-        deadline = time.monotonic() + _START_SECONDS
-        while not _is_ready(server):
-            if process.poll() is not None or time.monotonic() > deadline:
-                raise RuntimeError(f"Prometheus did not start:\n{log.read_text(errors='replace')[-4000:]}")
-            time.sleep(0.1)
-        yield server
+        with prometheus.running(folder, {"job_name": "cluster", "file_sd_configs": [found]}) as server:
+            discovery.start()
+            yield server
     finally:
         ended.set()
-        discovery.join()
-        process.kill()
-        process.wait()
+        if discovery.ident is not None:
+            discovery.join()
         kubectl("delete", "clusterrolebinding,clusterrole,serviceaccount", _ACCOUNT, "--wait=false")
-
-
-def _is_ready(server: Prometheus) -> bool:
-    try:
-        with urllib.request.urlopen(f"{server.url}/-/ready", timeout=5):
-            return True
-    except OSError:
-        return False
-
-
-def _config(folder: Path) -> dict[str, Any]:
-    found = {"files": [f"{folder}/targets.json"], "refresh_interval": "1s"}
-    return {
-        "global": {"scrape_interval": "1s", "scrape_timeout": "1s"},
-        "scrape_configs": [{"job_name": "cluster", "file_sd_configs": [found]}],
-    }
 
 
 class _Reader:

@@ -20,7 +20,16 @@ from mtj_api.spec.job import JobSpec, Metadata, MusicTrainingJob
 from mtj_api.spec.model import Architecture, CodecArchitecture, CodecSource, Model
 from mtj_api.spec.monitoring import Monitoring
 from mtj_api.spec.reference import JobReference
-from mtj_api.spec.scheduling import PodResources, PodTemplate, Retries, Scheduling, StageResources, Toleration, Volume
+from mtj_api.spec.scheduling import (
+    IdleGpus,
+    PodResources,
+    PodTemplate,
+    Retries,
+    Scheduling,
+    StageResources,
+    Toleration,
+    Volume,
+)
 from mtj_api.spec.training import (
     BadSteps,
     Batch,
@@ -47,6 +56,7 @@ __all__ = [
     "Dataset",
     "DeepSpeed",
     "Evaluation",
+    "IdleGpus",
     "JobReference",
     "JobSpec",
     "Losses",

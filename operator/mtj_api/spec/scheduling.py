@@ -189,6 +189,18 @@ class Volume(SpecModel):
     """Name of a ConfigMap, whose keys become files."""
 
 
+class IdleGpus(SpecModel):
+    """What happens to a job whose training leaves a GPU of its first pod unused."""
+
+    below_percent: int = Field(default=10, ge=1, le=100)
+    """A GPU that computes in a smaller part of the time is idle."""
+    seconds: int = Field(default=1800, ge=60, le=31_536_000)
+    """For how long it has to be idle all the time."""
+    action: Literal["warn", "suspend", "fail"] = "warn"
+    """warn sets the condition GPUsIdle; suspend also stops the pods, with a checkpoint, until the spec is changed; fail
+    ends the job."""
+
+
 class PodTemplate(SpecModel):
     """What is added to the pods of every stage; all else about them is the operator's to keep safe."""
 
@@ -272,6 +284,8 @@ class Scheduling(SpecModel):
     """The job fails when it is not done so long after its first start."""
     ttl_seconds_after_finished: int | None = Field(default=None, ge=0, le=31_536_000)
     """The resource and its pods are deleted so long after the end; what lies in the output stays."""
+    idle_gpus: IdleGpus = Field(default_factory=IdleGpus)
+    """What happens when GPUs are held and not used."""
     retries: Retries = Field(default_factory=Retries)
     """How often a stage that failed is tried again."""
     pod_template: PodTemplate = Field(default_factory=PodTemplate)

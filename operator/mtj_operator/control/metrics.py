@@ -1,32 +1,27 @@
 """The operator's own figures, for Prometheus.
 
-Invariant: what can be read from the state is read when it is scraped; only what happens is counted as it happens.
+Invariant: what can be read from the state is read when it is scraped; only what happens is counted as it happens. A
+counter that an alert is about is there from the start, as Prometheus sees no increase in one that comes up with 1.
 """
 
 from __future__ import annotations
 
-from collections import Counter as Tally
-from collections.abc import Iterator
-from typing import get_args
-
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
-from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.gc_collector import GCCollector
 from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
-from prometheus_client.registry import Collector
 
-from mtj_api.status import JobState
-from mtj_operator.control.snapshots import Key
+from mtj_operator.control.job_series import JobSeries
+from mtj_operator.control.rights import JOB, POD, RESOURCE
 
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 
 
-class Metrics(Collector):
+class Metrics:
     """All series, in a registry of their own.
 
     Attributes:
-        states: the state of each job that was decided about.
+        jobs: the series of each job.
     """
 
     def __init__(self) -> None:
@@ -34,8 +29,8 @@ class Metrics(Collector):
         ProcessCollector(registry=self.registry)
         PlatformCollector(registry=self.registry)
         GCCollector(registry=self.registry)
-        self.states: dict[Key, JobState] = {}
-        self.registry.register(self)
+        self.jobs = JobSeries()
+        self.registry.register(self.jobs)
         self.queue_depth = self._gauge("queue_depth", "Jobs that wait for a look.")
         self.queue_oldest = self._gauge("queue_oldest_seconds", "Age of the oldest mark that is not dealt with.")
         self.queue_wait = self._histogram("queue_wait_seconds", "From the mark of a job to the look at it.")
@@ -48,15 +43,11 @@ class Metrics(Collector):
         self.last_event = self._gauge("last_event_age_seconds", "Since the API server told anything.")
         self.missed = self._counter("missed_events", "Changes that only the resync found.", "kind")
         self.polls = self._counter("progress_polls", "Looks at a training's progress.", "result")
+        for kind in (RESOURCE, JOB, POD):
+            self.missed.labels(kind.plural)
+        for name in ("Api", "Unreachable", "Refused"):
+            self.errors.labels(name)
         self.leader = self._gauge("leader", "1 on the replica that acts, 0 on one that stands by.")
-
-    def collect(self) -> Iterator[Metric]:
-        """The series that are made when they are scraped."""
-        jobs = GaugeMetricFamily("mtj_operator_jobs", "MusicTrainingJobs by state.", labels=("state",))
-        tally = Tally(self.states.values())
-        for state in get_args(JobState):
-            jobs.add_metric((state,), tally[state])
-        yield jobs
 
     def _gauge(self, name: str, documentation: str) -> Gauge:
         return Gauge(f"mtj_operator_{name}", documentation, registry=self.registry)

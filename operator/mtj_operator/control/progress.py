@@ -14,17 +14,19 @@ from typing import Any
 
 import aiohttp
 
-from mtj_api.contract import PROGRESS_PATH
+from mtj_api.contract import IDLE_BELOW, PROGRESS_PATH
+from mtj_api.spec import IdleGpus
 from mtj_operator.control.cache import Cache
 from mtj_operator.control.log import Log
 from mtj_operator.control.metrics import Metrics
 from mtj_operator.control.snapshots import Key
-from mtj_operator.plan.observed import TrainingProgress
+from mtj_operator.plan.observed import GpuIdleness, TrainingProgress
 
 TIMEOUT = 2.0
 _AT_ONCE = 16
 _LONGEST_ANSWER = 64 * 1024
 _TRAIN = "train"
+_ORDINARY = IdleGpus()
 
 
 class Progress:
@@ -75,17 +77,20 @@ class Progress:
         for entry in self._cache.pods:
             pod = entry.snapshot
             if pod.stage == _TRAIN and pod.index == 0 and pod.phase == "Running" and pod.address and not pod.deleted:
-                port = self._port(entry.key)
+                port, query = self._asked(entry.key)
                 host = f"[{pod.address}]" if ":" in pod.address else pod.address
                 if port:
-                    yield entry.key, (pod.job, f"http://{host}:{port}{PROGRESS_PATH}")
+                    yield entry.key, (pod.job, f"http://{host}:{port}{PROGRESS_PATH}?{query}")
 
-    def _port(self, key: Key) -> int:
+    def _asked(self, key: Key) -> tuple[int, str]:
+        """The port that a job is asked at, 0 for none, and what it is asked."""
         resource = self._cache.resource(key)
         if resource is None:
-            return 0
-        port: int = json.loads(resource.spec).get("monitoring", {}).get("metricsPort", 0)
-        return port
+            return 0, ""
+        spec = json.loads(resource.spec)
+        port: int = spec.get("monitoring", {}).get("metricsPort", 0)
+        policy = spec.get("scheduling", {}).get("idleGpus", {})
+        return port, f"{IDLE_BELOW}={policy.get('belowPercent', _ORDINARY.below_percent)}"
 
     async def _ask(
         self, session: aiohttp.ClientSession, slots: asyncio.Semaphore, key: Key, job: str, url: str
@@ -120,6 +125,8 @@ def read(answer: bytes, job: str, now: float) -> TrainingProgress | None:
         checkpoint = told.get("checkpoint") or {}
         checkpoint_step, checkpoint_url = checkpoint.get("step"), checkpoint.get("url", "")
         checkpoint_time = checkpoint.get("time", "")
+        idle = told.get("gpu_idle") or {}
+        below, seconds = idle.get("below"), _number(idle.get("seconds"))
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
     if not isinstance(step, int) or not isinstance(of, int):
@@ -135,6 +142,7 @@ def read(answer: bytes, job: str, now: float) -> TrainingProgress | None:
         checkpoint_step=checkpoint_step if isinstance(checkpoint_step, int) else None,
         checkpoint_url=checkpoint_url if isinstance(checkpoint_url, str) else "",
         checkpoint_time=checkpoint_time if isinstance(checkpoint_time, str) else "",
+        gpu_idle=GpuIdleness(below, seconds) if isinstance(below, int) and seconds is not None else None,
     )
 
 

@@ -104,7 +104,7 @@ class Reconciler:
             return None
         decision = self._decide(observed, self._settings, self._clock())
         self._cache.wait(key, decision.waits_for)
-        self._metrics.states[key] = decision.status.state
+        self._metrics.jobs.note(key, decision.status)
         if decision.delete_resource:
             self._log.say("has outlived its time", job=key)
             await self._delete(RESOURCE, key, observed.resource.uid, began)
@@ -227,7 +227,7 @@ class Reconciler:
 
     def _forget(self, key: Key) -> None:
         self._cache.forget(key)
-        self._metrics.states.pop(key, None)
+        self._metrics.jobs.forget(key)
 
 
 def merge_patch(before: Raw, after: Raw) -> dict[str, Any]:

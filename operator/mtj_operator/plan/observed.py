@@ -104,12 +104,26 @@ class PodSnapshot:
 
 
 @dataclass(frozen=True, slots=True)
+class GpuIdleness:
+    """For how long some GPU of the first training pod has been used less than was asked about.
+
+    Attributes:
+        below: what was asked about, in percent.
+        seconds: of the GPU that has been idle for the longest time.
+    """
+
+    below: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
 class TrainingProgress:
     """What the first training process last told: the fields of ``/progress``.
 
     Attributes:
         job: the Job whose pod told it.
         told: when.
+        gpu_idle: ``None`` where it has no GPUs that tell.
     """
 
     job: str
@@ -122,6 +136,7 @@ class TrainingProgress:
     checkpoint_step: int | None
     checkpoint_url: str
     checkpoint_time: str = ""
+    gpu_idle: GpuIdleness | None = None
 
 
 @dataclass(frozen=True, slots=True)

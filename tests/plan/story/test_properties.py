@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from mtj_api.contract import ExitCode
 from mtj_api.status import JobStatus, StageStatus
 from mtj_operator.plan import STAGES
-from mtj_operator.plan.observed import JobSnapshot, Observed, PodSnapshot, TrainingProgress
+from mtj_operator.plan.observed import GpuIdleness, JobSnapshot, Observed, PodSnapshot, TrainingProgress
 from mtj_operator.plan.story import Decision, decide
 from mtj_operator.plan.story.clock import rfc3339
 from mtj_operator.plan.story.course import is_under_way
@@ -119,6 +119,7 @@ progress = st.builds(
     eta_seconds=st.none() | st.floats(),
     checkpoint_step=st.none() | st.integers(0, 1000),
     checkpoint_url=st.just("s3://c"),
+    gpu_idle=st.none() | st.builds(GpuIdleness, below=st.sampled_from([10, 50]), seconds=st.sampled_from([0.0, 1e4])),
 )
 schedulings = st.fixed_dictionaries(
     {},
@@ -127,6 +128,7 @@ schedulings = st.fixed_dictionaries(
         "queue": st.just("music"),
         "deadlineSeconds": st.sampled_from([1, 300]),
         "ttlSecondsAfterFinished": st.sampled_from([0, 300]),
+        "idleGpus": st.fixed_dictionaries({"action": st.sampled_from(["warn", "suspend", "fail"])}),
         "retries": st.fixed_dictionaries({}, optional={"train": attempts, "disruptions": attempts}),
     },
 )

@@ -2,6 +2,7 @@
  * it starts, with the real signatures and error codes of nvml.h. The environment says what machine it plays:
  *   NVML_GPUS     how many GPUs there are (default 2); "none" fails as a machine without a driver does
  *   NVML_FAILING  call=index pairs, such as "power=0,memory=1,handle=1": that call fails for that GPU
+ *   NVML_UTILIZATION  a file with the percentage that all GPUs compute, read anew each time (default 37, 38, ...)
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -28,6 +29,15 @@ static int fails(const char *call, nvmlDevice_t device) {
     const char *failing = getenv("NVML_FAILING");
     snprintf(wanted, sizeof wanted, "%s=%d", call, device->index);
     return failing && strstr(failing, wanted) != NULL;
+}
+
+static unsigned int busy(nvmlDevice_t device) {
+    unsigned int percent;
+    const char *path = getenv("NVML_UTILIZATION");
+    FILE *file = path ? fopen(path, "r") : NULL;
+    int found = file && fscanf(file, "%u", &percent) == 1;
+    if (file) fclose(file);
+    return found ? percent : 37 + (unsigned int)device->index;
 }
 
 nvmlReturn_t nvmlInitWithFlags(unsigned int flags) {
@@ -91,7 +101,7 @@ nvmlReturn_t nvmlDeviceGetIndex(nvmlDevice_t device, unsigned int *index) {
 
 nvmlReturn_t nvmlDeviceGetUtilizationRates(nvmlDevice_t device, nvmlUtilization_t *utilization) {
     if (fails("utilization", device)) return NOT_SUPPORTED;
-    utilization->gpu = 37 + (unsigned int)device->index;
+    utilization->gpu = busy(device);
     utilization->memory = 5;
     return SUCCESS;
 }
@@ -101,6 +111,12 @@ nvmlReturn_t nvmlDeviceGetMemoryInfo(nvmlDevice_t device, nvmlMemory_t *memory) 
     memory->total = 80ULL << 30;
     memory->used = (3ULL + (unsigned long long)device->index) << 30;
     memory->free = memory->total - memory->used;
+    return SUCCESS;
+}
+
+nvmlReturn_t nvmlDeviceGetEnforcedPowerLimit(nvmlDevice_t device, unsigned int *milliwatts) {
+    if (fails("limit", device)) return NOT_SUPPORTED;
+    *milliwatts = 700000;
     return SUCCESS;
 }
 

@@ -21,6 +21,7 @@ from mtj_trainer.train.curves import Curves
 from mtj_trainer.train.distributed import World, join_world
 from mtj_trainer.train.fingerprint import fingerprint
 from mtj_trainer.train.heap import give_back
+from mtj_trainer.train.idle import IdleWatch
 from mtj_trainer.train.loop import Intervals, Trainer
 from mtj_trainer.train.metrics import TrainingMetrics
 from mtj_trainer.train.observe import Observer
@@ -69,6 +70,7 @@ def _train(job: MusicTrainingJob, output: Storage, prepared: dict[str, Any], wor
             print(f"train     {passes.accumulation} passes a step, as {passes.because}", flush=True)
     resumed = checkpoints.find(world) or 0
     family = make_family(job, prepared)
+    idle = IdleWatch() if world.is_first and job.spec.monitoring.metrics_port else None
     metrics = TrainingMetrics(
         job.metadata.name,
         world.rank,
@@ -78,6 +80,8 @@ def _train(job: MusicTrainingJob, output: Storage, prepared: dict[str, Any], wor
         checkpoint=lambda: checkpoints.latest if world.is_first else None,
         faults=lambda: checkpoints.faults if world.is_first else None,
         pulse=pulse,
+        checkpoint_interval=job.spec.checkpoint.every_steps if world.is_first else 0,
+        gpu_idle=idle.seconds if idle else lambda _: None,
     )
     events = None
     if world.is_first:
@@ -102,6 +106,8 @@ def _train(job: MusicTrainingJob, output: Storage, prepared: dict[str, Any], wor
         raise out_of_memory(job.spec, world, in_steps=in_steps) from error
     finally:
         observer.close()
+        if idle:
+            idle.close()
     if world.is_first:
         figures = _figures(trainer.state, settings.batch.accumulation)
         if finished:

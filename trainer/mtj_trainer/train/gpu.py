@@ -33,6 +33,10 @@ SERIES: dict[str, tuple[str, Reading]] = {
         "Power drawn.",
         lambda nvml, device: nvml.nvmlDeviceGetPowerUsage(device) / 1000,
     ),
+    "mtj_gpu_power_limit_watts": (
+        "The most that it may draw.",
+        lambda nvml, device: nvml.nvmlDeviceGetEnforcedPowerLimit(device) / 1000,
+    ),
 }
 
 
@@ -46,6 +50,33 @@ def visible_device(local_rank: int, environment: Mapping[str, str] = os.environ)
         return str(local_rank)
     devices = [device.strip() for device in visible.split(",")]
     return devices[local_rank] if local_rank < len(devices) and devices[local_rank] not in ("", "-1") else None
+
+
+def utilizations(environment: Mapping[str, str] = os.environ) -> dict[str, int]:
+    """The GPUs that CUDA gives to this machine's processes, by UUID: in how many percent of the time each computed.
+
+    All that NVML knows of where the environment names none. Empty where there is no driver.
+    """
+    try:
+        import pynvml as nvml
+
+        nvml.nvmlInit()
+    except Exception:
+        return {}
+    try:
+        visible = environment.get("CUDA_VISIBLE_DEVICES")
+        names = map(str, range(nvml.nvmlDeviceGetCount())) if visible is None else visible.split(",")
+        return dict(found for name in names if (found := _utilization(nvml, name.strip())) is not None)
+    finally:
+        nvml.nvmlShutdown()
+
+
+def _utilization(nvml: Any, name: str) -> tuple[str, int] | None:
+    try:
+        device = _handle(nvml, name)
+        return str(nvml.nvmlDeviceGetUUID(device)), int(nvml.nvmlDeviceGetUtilizationRates(device).gpu)
+    except nvml.NVMLError:
+        return None
 
 
 class GpuCollector(Collector):

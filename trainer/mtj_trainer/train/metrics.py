@@ -14,13 +14,14 @@ from dataclasses import asdict, dataclass
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 from prometheus_client import CollectorRegistry
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
-from mtj_api.contract import PROGRESS_PATH, SCRAPE_PATH
+from mtj_api.contract import IDLE_BELOW, PROGRESS_PATH, SCRAPE_PATH
 from mtj_trainer.train.bad_steps import Kind, StepHistory
 from mtj_trainer.train.checkpoint import Complete, Faults
 from mtj_trainer.train.cpu import CpuCollector
@@ -58,6 +59,8 @@ class TrainingMetrics:
         checkpoint: the last complete one; ``None`` where there is none, or another process writes them.
         faults: what went wrong with checkpoints; ``None`` where another process writes them.
         pulse: knows what the process spends its time with.
+        checkpoint_interval: optimizer steps between two checkpoints.
+        gpu_idle: for how many seconds a GPU has been used less than so many percent; ``None`` where that is not known.
         host: the address to listen on.
     """
 
@@ -72,6 +75,8 @@ class TrainingMetrics:
         checkpoint: Callable[[], Complete | None] = lambda: None,
         faults: Callable[[], Faults | None] = lambda: None,
         pulse: Pulse | None = None,
+        checkpoint_interval: int = 0,
+        gpu_idle: Callable[[int], float | None] = lambda _: None,
         host: str = ALL_INTERFACES,
     ) -> None:
         self._labels = (job, str(rank))
@@ -80,6 +85,8 @@ class TrainingMetrics:
         self._checkpoint = checkpoint
         self._faults = faults
         self._pulse = pulse or Pulse()
+        self._checkpoint_interval = checkpoint_interval
+        self._gpu_idle = gpu_idle
         self._begun = (0, 0)
         self._latest: StepFigures | None = None
         self._checkpoint_seconds = 0.0
@@ -141,8 +148,12 @@ class TrainingMetrics:
             self._server = None
         self._gpu.close()
 
-    def progress(self) -> dict[str, object]:
-        """What ``/progress`` answers; the figures of a step are ``None`` before the first that is logged."""
+    def progress(self, idle_below: int | None = None) -> dict[str, object]:
+        """What ``/progress`` answers; the figures of a step are ``None`` before the first that is logged.
+
+        Args:
+            idle_below: in percent of the time; whoever names it is told for how long a GPU has been used less.
+        """
         figures = self._latest
         checkpoint = self._checkpoint()
         step, of = (figures.step, figures.of) if figures else self._begun
@@ -157,7 +168,12 @@ class TrainingMetrics:
             "tokens_per_second": figures.tokens_per_second if figures else None,
             "eta_seconds": figures.eta_seconds if figures else None,
             "checkpoint": asdict(checkpoint) if checkpoint else None,
+            "gpu_idle": self._idle(idle_below) if idle_below is not None else None,
         }
+
+    def _idle(self, below: int) -> dict[str, float] | None:
+        seconds = self._gpu_idle(below)
+        return None if seconds is None else {"below": below, "seconds": round(seconds, 1)}
 
     def collect(self) -> Iterator[Metric]:
         """Every series of this process but those of its processor and GPU."""
@@ -175,11 +191,16 @@ class TrainingMetrics:
         if faults is not None:
             yield self._counter("mtj_train_checkpoint_failures", "Tries to write one that failed.", faults.failed)
             yield self._counter("mtj_train_checkpoints_damaged", "Passed over in reading.", faults.damaged)
+        if self._checkpoint_interval:
+            interval = "Optimizer steps between two checkpoints."
+            yield self._gauge("mtj_train_checkpoint_interval_steps", interval, self._checkpoint_interval)
         figures = self._latest
+        step, of = (figures.step, figures.of) if figures else self._begun
+        if of:
+            yield self._gauge("mtj_train_step", "Optimizer steps done.", step)
+            yield self._gauge("mtj_train_steps_planned", "Optimizer steps in all.", of)
         if figures is None:
             return
-        yield self._gauge("mtj_train_step", "Optimizer steps done.", figures.step)
-        yield self._gauge("mtj_train_steps_planned", "Optimizer steps in all.", figures.of)
         yield self._gauge("mtj_train_loss", "Training loss, a prediction.", figures.loss)
         if figures.terms:
             yield self._terms(figures.terms)
@@ -245,7 +266,8 @@ class _Handler(BaseHTTPRequestHandler):
             encode, content_type = choose_encoder(self.headers.get("Accept", ""))
             self._answer(HTTPStatus.OK, content_type, encode(self.server.metrics.registry))
         elif path == PROGRESS_PATH:
-            self._answer(HTTPStatus.OK, "application/json", json.dumps(self.server.metrics.progress()).encode())
+            told = self.server.metrics.progress(_idle_below(self.path))
+            self._answer(HTTPStatus.OK, "application/json", json.dumps(told).encode())
         else:
             self._answer(HTTPStatus.NOT_FOUND, "text/plain", f"try {SCRAPE_PATH} or {PROGRESS_PATH}\n".encode())
 
@@ -258,6 +280,12 @@ class _Handler(BaseHTTPRequestHandler):
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the name of the base class
         """Say nothing: a scrape every few seconds is no news."""
+
+
+def _idle_below(path: str) -> int | None:
+    """The percentage that a request asks about; ``None`` where it asks about none that is one."""
+    (asked, *_) = parse_qs(urlsplit(path).query).get(IDLE_BELOW, [""])
+    return int(asked) if asked.isdecimal() and 1 <= int(asked) <= 100 else None
 
 
 def _serve(metrics: TrainingMetrics, host: str, port: int) -> _Server | None:

@@ -1,7 +1,8 @@
 """The conditions of a job, for ``kubectl wait``, Flux and Argo CD: ``Succeeded``, ``Reconciling``, ``Stalled``.
 
 ``Reconciling`` and ``Stalled`` are kstatus's: true while there is something to wait for, or to mend. A job whose pods
-start together or not at all has ``GangScheduling`` besides. Invariant: a condition's time moves only with its status.
+start together or not at all has ``GangScheduling`` besides, and one that trains on GPUs ``GPUsIdle`` (``idling``).
+Invariant: a condition's time moves only with its status.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from mtj_api.spec import Scheduling
-from mtj_api.status import JobState, StageStatus
+from mtj_api.status import JobState, StageStatus, Suspension
 from mtj_operator.plan.objects import names
 from mtj_operator.plan.observed import JobSnapshot, PodSnapshot
 from mtj_operator.plan.story.clock import rfc3339, seconds_of
@@ -92,7 +92,14 @@ def settle(row: StageStatus, seen: Seen, scheduling: Scheduling) -> Settled:
     return Settled(row, "StageFailed")
 
 
-def go_on(settled: Settled, seen: Seen, scheduling: Scheduling, image: str, waits: str = "") -> Turn:
+def go_on(
+    settled: Settled,
+    seen: Seen,
+    scheduling: Scheduling,
+    image: str,
+    waits: str = "",
+    suspension: Suspension | None = None,
+) -> Turn:
     """What comes next in a stage that has neither succeeded nor failed.
 
     Args:
@@ -101,10 +108,14 @@ def go_on(settled: Settled, seen: Seen, scheduling: Scheduling, image: str, wait
         scheduling: the job's.
         image: of the pods.
         waits: for which other jobs no attempt can be made yet, in words; empty for none.
+        suspension: the operator's own; ``None`` while there is none.
     """
     row = settled.row
     if scheduling.suspend:
-        return _suspend(row, seen)
+        return _suspend(row, seen, "is suspended; it goes on once scheduling.suspend is false")
+    if suspension is not None:
+        why = f"is suspended, since {suspension.message}; it goes on once its spec is changed, whatever is changed"
+        return _suspend(row, seen, why)
     if is_under_way(row) and settled.ending is not None:
         row = row.model_copy(update={"message": settled.ending.message})
         return Turn(row, "Running", "Running", row.message, wake=settled.ending.until)
@@ -150,12 +161,12 @@ def _in_the_way(row: StageStatus, attempt: int, seen: Seen) -> str:
     return f"waits for {left.name} to be deleted" if left is not None else ""
 
 
-def _suspend(row: StageStatus, seen: Seen) -> Turn:
+def _suspend(row: StageStatus, seen: Seen, message: str) -> Turn:
+    """Suspend the stage; ``message`` says so once nothing of it is left."""
     row = row.model_copy(update={"state": "Suspended", "retry_time": None})
     if seen.alive or any(_unfinished(row, seen)):
-        message = "is being suspended: waits for its pods to save their work and end"
-        return Turn(row.model_copy(update={"message": message}), "Running", "Suspending", message)
-    message = "is suspended; it goes on once scheduling.suspend is false"
+        ending = "is being suspended: waits for its pods to save their work and end"
+        return Turn(row.model_copy(update={"message": ending}), "Running", "Suspending", ending)
     return Turn(row.model_copy(update={"message": message}), "Suspended", "Suspended", message)
 
 

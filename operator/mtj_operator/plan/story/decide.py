@@ -30,6 +30,7 @@ from mtj_operator.plan.story.clock import rfc3339, seconds_of
 from mtj_operator.plan.story.conditions import Fact, conditions, facts, gang_scheduling
 from mtj_operator.plan.story.course import Settled, go_on, settle
 from mtj_operator.plan.story.decision import Decision, Deletion, StoryEvent
+from mtj_operator.plan.story.idling import GPUS_IDLE, Use, complaint, idling_facts, lasting, suspension, use_of
 from mtj_operator.plan.story.leftovers import leftovers
 from mtj_operator.plan.story.marking import marks
 from mtj_operator.plan.story.reading import remembered, seconds_to_keep, stage_names, wanted
@@ -74,6 +75,8 @@ class _Chapter:
         self.sources = look_for(self.job, observed.resource, before, observed.others)
         if before.observed_generation != observed.resource.generation or not before.stages:
             _ = self._plan  # refuses what no cluster can run
+        self.suspension = lasting(before.suspension, observed.resource.generation)
+        self.use = Use.UNKNOWN
         rows = {row.name: row for row in before.stages}
         self.rows = [rows.get(name, StageStatus(name=name)) for name in stage_names(self.job)]
 
@@ -94,11 +97,16 @@ class _Chapter:
         if self._is_overdue():
             seconds = self.job.spec.scheduling.deadline_seconds
             why = f"it was not done within the {seconds} s of scheduling.deadlineSeconds; what it saved so far stays"
-            over = {"state": "Failed", "completion_time": rfc3339(self.seen.now), "retry_time": None, "message": why}
-            return self._decision(self._failed(settled.row.model_copy(update=over), "DeadlineExceeded"), events)
+            return self._decision(self._failed(self._over(settled.row, why), "DeadlineExceeded"), events)
         scheduling = self.job.spec.scheduling
+        self.use = use_of(scheduling.idle_gpus, self.told, settled.row, self.seen)
+        if self.use is Use.IDLE and scheduling.idle_gpus.action == "fail":
+            why = f"{complaint(scheduling.idle_gpus)}; what it saved so far stays"
+            return self._decision(self._failed(self._over(settled.row, why), GPUS_IDLE), events)
+        if self.use is Use.IDLE and scheduling.idle_gpus.action == "suspend" and not scheduling.suspend:
+            self.suspension = suspension(scheduling.idle_gpus, self.resource.generation, self.seen.now)
         image = scheduling.image or self.settings.trainer_image
-        turn = go_on(settled, self.seen, scheduling, image, self.sources.message)
+        turn = go_on(settled, self.seen, scheduling, image, self.sources.message, self.suspension)
         self._put(turn.row)
         status = self._status(turn.state, turn.reason, f"{stage}: {turn.message}", turn.row)
         if self.sources.found:
@@ -151,7 +159,7 @@ class _Chapter:
     def _deadline(self) -> float | None:
         """When the job fails if it is not done. A suspended one is judged when it goes on."""
         scheduling = self.job.spec.scheduling
-        if scheduling.deadline_seconds is None or scheduling.suspend:
+        if scheduling.deadline_seconds is None or scheduling.suspend or self.suspension is not None:
             return None
         started = seconds_of(self._started())
         return None if started is None else started + scheduling.deadline_seconds
@@ -159,6 +167,11 @@ class _Chapter:
     def _is_overdue(self) -> bool:
         deadline = self._deadline()
         return deadline is not None and self.seen.now >= deadline
+
+    def _over(self, row: StageStatus, why: str) -> StageStatus:
+        """The row of a stage that is ended now."""
+        over = {"state": "Failed", "completion_time": rfc3339(self.seen.now), "retry_time": None, "message": why}
+        return row.model_copy(update=over)
 
     def _failed(self, row: StageStatus, reason: str) -> JobStatus:
         self._put(row)
@@ -169,7 +182,12 @@ class _Chapter:
         train = _row(self.rows, "train")
         progress = progress_of(self.before.progress, self.told, train, self.seen)
         told = self.told if progress is not self.before.progress else None
-        found = (*facts(state, reason, message), *gang_scheduling(self.job, self.settings))
+        idle_gpus = self.job.spec.scheduling.idle_gpus
+        found = (
+            *facts(state, reason, message),
+            *gang_scheduling(self.job, self.settings),
+            *idling_facts(self.use, idle_gpus, self.suspension, train, self.before.conditions),
+        )
         generation = self.resource.generation
         return self.before.model_copy(
             update={
@@ -181,6 +199,7 @@ class _Chapter:
                 "completion_time": self.rows[-1].completion_time if current is None else None,
                 "conditions": conditions(self.before.conditions, found, generation, self.seen.now),
                 "stages": self.rows,
+                "suspension": self.suspension,
                 "sources": {**self.sources.taken, **self.sources.found} or None,
                 "progress": progress,
                 "checkpoint": checkpoint_of(self.before.checkpoint, told, train, self.seen),

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from mtj_api.status import JobStatus, StageStatus
+from mtj_api.status import Condition, JobStatus, StageStatus
 from mtj_operator.plan.story.decision import StoryEvent
+from mtj_operator.plan.story.idling import GPUS_IDLE
 
 
 def attempt_ended(before: StageStatus, after: StageStatus) -> StoryEvent:
@@ -29,6 +30,10 @@ def turns(before: JobStatus, after: JobStatus) -> tuple[StoryEvent, ...]:
     rows = {row.name: row for row in before.stages}
     for row in after.stages:
         told += _stage(rows.get(row.name, StageStatus(name=row.name)), row)
+    idle = _idle(after)
+    if idle is not None and _idle(before) is None:
+        attempt = next((row.attempt for row in after.stages if row.name == "train"), 0)
+        told.append(StoryEvent(GPUS_IDLE, f"train: {idle.message}", True, f"train-{attempt}-gpus-idle"))
     if after.state == before.state:
         return tuple(told)
     if after.state == "Suspended":
@@ -37,9 +42,13 @@ def turns(before: JobStatus, after: JobStatus) -> tuple[StoryEvent, ...]:
         told.append(StoryEvent("Succeeded", after.message, False, "succeeded"))
     if after.state == "Failed":
         reason = next((c.reason for c in after.conditions if c.type == "Succeeded"), "Failed")
-        known = reason in ("WrongJob", "DeadlineExceeded")
+        known = reason in ("WrongJob", "DeadlineExceeded", GPUS_IDLE)
         told.append(StoryEvent(reason if known else "Failed", after.message, True, "failed"))
     return tuple(told)
+
+
+def _idle(status: JobStatus) -> Condition | None:
+    return next((one for one in status.conditions if one.type == GPUS_IDLE and one.status == "True"), None)
 
 
 def _stage(before: StageStatus, after: StageStatus) -> list[StoryEvent]:
