@@ -29,6 +29,10 @@ TERMINATION_BYTES = 4096
 WORK_DIR_ENV = "MTJ_WORK_DIR"
 """Names a folder on the node's own disk for caches; it may vanish between runs."""
 
+LISTEN_ENV = "MTJ_LISTEN"
+"""The address that a stage serves its figures on. On one machine it is the loopback; without it, as in a pod, which
+others ask from elsewhere, it is every address."""
+
 LOCK_FILE = "lock"
 """In the work folder of a job on one machine: locked by flock while the job runs there. Its lines are the number of the
 process that runs it and, once one has begun, the stage that is under way."""

@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from mtj_api.contract import TERMINATION_LOG_ENV, WORK_DIR_ENV
+from mtj_api.contract import LISTEN_ENV, TERMINATION_LOG_ENV, WORK_DIR_ENV
 from mtj_operator.execute import guard
 from mtj_operator.execute.executor import DONE, Outcome, stage_outcome
 from mtj_operator.execute.lock import held, tell
@@ -25,6 +25,9 @@ GRACE_SECONDS = 90.0
 """How long a stage that is told to stop may take to save its work."""
 
 LONGEST_SENTENCE = 4096
+
+LOOPBACK = "127.0.0.1"
+"""Where stages listen, unless the environment says otherwise: nobody else's machine has business with them."""
 
 
 class LocalExecutor:
@@ -95,6 +98,7 @@ class LocalExecutor:
                 process = subprocess.Popen(
                     [sys.executable, "-I", "-S", guard.__file__, str(theirs.fileno()), *stage.command],
                     env={
+                        LISTEN_ENV: LOOPBACK,
                         **self._environment,
                         **stage.environment,
                         TERMINATION_LOG_ENV: str(log),

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import asdict
 from typing import Any
 
 from torch import Tensor
 
 from mtj_api import MusicTrainingJob
+from mtj_api.contract import LISTEN_ENV
 from mtj_trainer.families.make import make_family
 from mtj_trainer.stage import Interrupted, leave_figures, run_stage, stage_record, stop_requested
 from mtj_trainer.storage import Storage, open_storage
@@ -19,7 +21,7 @@ from mtj_trainer.train.distributed import World, join_world
 from mtj_trainer.train.fingerprint import fingerprint
 from mtj_trainer.train.heap import give_back
 from mtj_trainer.train.loop import Intervals, Trainer
-from mtj_trainer.train.metrics import TrainingMetrics
+from mtj_trainer.train.metrics import ALL_INTERFACES, TrainingMetrics
 from mtj_trainer.train.observe import Observer
 from mtj_trainer.train.tensorboard import ScalarEvents
 
@@ -55,6 +57,7 @@ def _train(job: MusicTrainingJob, output: Storage, prepared: dict[str, Any], wor
         world.local_rank,
         job.spec.monitoring.metrics_port,
         processes=world.size,
+        host=os.environ.get(LISTEN_ENV) or ALL_INTERFACES,
         checkpoint=lambda: checkpoints.latest if world.is_first else None,
     )
     resumed = done[-1] if done else 0
