@@ -16,6 +16,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from mtj_api.contract import LISTEN_ENV, TERMINATION_LOG_ENV, WORK_DIR_ENV
+from mtj_api.errors import visible
 from mtj_operator.execute import guard
 from mtj_operator.execute.executor import DONE, Outcome, stage_outcome
 from mtj_operator.execute.lock import held, tell
@@ -142,4 +143,4 @@ def _sentence(log: Path) -> str:
         text = log.read_text(encoding="utf-8", errors="replace")
     except FileNotFoundError:
         return ""
-    return " ".join(text[:LONGEST_SENTENCE].split())
+    return visible(" ".join(text[:LONGEST_SENTENCE].split()))

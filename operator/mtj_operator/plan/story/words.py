@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from mtj_api.errors import visible
+
 _MORE_MEMORY = {
     "prepare": "raise scheduling.resources.prepare.memory or lower dataset.workers.count",
     "train": "raise scheduling.resources.train.memory or lower training.batch.size",
@@ -40,4 +42,4 @@ def times(count: int) -> str:
 
 
 def _one_line(message: str) -> str:
-    return " ".join(message.split())
+    return visible(" ".join(message.split()))
