@@ -122,7 +122,7 @@ def with_settings(document: Document, settings: Sequence[str]) -> Document:
             raise JobError("a setting has no value", where=f"--set {setting}", instead="write --set FIELD=VALUE")
         location = _location(name)
         try:
-            new = _Loader(text).get_single_data()
+            new = _single(text, name)
         except (yaml.YAMLError, RecursionError, *_MISNAMED):
             raise JobError(f"{text} is not valid YAML", where=f"--set {name}", instead="quote it") from None
         _put(value, location, new, name)
@@ -130,6 +130,17 @@ def with_settings(document: Document, settings: Sequence[str]) -> Document:
             del places[place]
         places[location] = f"--set {name}"
     return Document(value, document.source, places)
+
+
+def _single(text: str, name: str) -> Any:
+    """The value of a setting."""
+    loader = _Loader(text)
+    node = loader.get_single_node()
+    if node is None:
+        return None
+    for _ in _places(node, f"--set {name}"):
+        pass
+    return loader.construct_document(node)
 
 
 def _location(name: str) -> Location:

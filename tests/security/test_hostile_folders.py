@@ -78,9 +78,7 @@ def test_a_pipe_or_a_device_in_a_music_folder_is_not_waited_for(tmp_path: Path) 
     os.mkfifo(music / "pipe.wav")
     (music / "endless.wav").symlink_to("/dev/zero")
     (music / "endless.mid").symlink_to("/dev/random")
-    (music / "memory").symlink_to("/proc/self")
-    assert {Path(entry.key).parts[0] for entry in open_storage(str(music)).list()} <= {"memory"}
-    (music / "memory").unlink()
+    assert list(open_storage(str(music)).list()) == []
     assert prepared(tmp_path)["prepare.files"] == 4
 
 
@@ -128,7 +126,9 @@ def test_an_output_cannot_hide_in_the_source(tmp_path: Path) -> None:
         absolute(job, "/", "/")
 
 
-@pytest.mark.parametrize("place", ["/music/../etc", "/etc/mtj", "/work/x", "/var/run/secrets", "file:///music/..%2fetc"])
+@pytest.mark.parametrize(
+    "place", ["/music/../etc", "/etc/mtj", "/work/x", "/var/run/secrets", "file:///music/..%2fetc"]
+)
 def test_a_pod_writes_to_no_folder_but_a_volume_of_the_job(place: str) -> None:
     volume = {"name": "music", "mountPath": "/music", "persistentVolumeClaim": {"claimName": "music"}}
     spec = {"dataset": {"source": "/music/raw"}, "scheduling": {"podTemplate": {"volumes": [volume]}}}

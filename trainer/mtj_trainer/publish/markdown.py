@@ -13,11 +13,11 @@ from mtj_api.errors import visible
 LONGEST = 200
 """Characters of a text within a line."""
 
-_ACTIVE = re.compile(r"([\\`*_{}\[\]<>()#+!|~&$-]|(?<=\d)\.|://|@)")
+_ACTIVE = re.compile(r"([\\`*_\[\]<>!|~&$]|(?<=www)\.|://|@)")
 
 
 def plain(text: str) -> str:
-    """A text within a line, without links, emphasis or HTML, and cut where it is long."""
+    """A text amid a line, without links, emphasis or HTML, and cut where it is long."""
     line = visible(" ".join(text.split()))
     cut = line if len(line) <= LONGEST else f"{line[:LONGEST]}…"
     return _ACTIVE.sub(lambda found: "".join(f"\\{c}" for c in found[0]), cut)

@@ -213,7 +213,7 @@ def _settings(package: dict[str, Any], name: str) -> dict[str, Any]:
     """The settings, with references such as ``${sample_rate}`` replaced by what they refer to."""
     try:
         settings: dict[str, Any] = yaml.safe_load(package["xp.cfg"])
-    except (KeyError, yaml.YAMLError) as error:
+    except (KeyError, RecursionError, yaml.YAMLError) as error:
         raise _unreadable(f"its settings, xp.cfg, are missing or no YAML ({error})", name) from None
 
     left = MOST_SETTINGS
@@ -222,7 +222,7 @@ def _settings(package: dict[str, Any], name: str) -> dict[str, Any]:
         nonlocal left
         left -= 1
         if left < 0:
-            raise _unreadable("its settings, xp.cfg, multiply or refer to themselves", name)
+            raise _unreadable("its settings, xp.cfg, multiply", name)
         if isinstance(value, dict):
             return {key: resolved(inner) for key, inner in value.items()}
         match = re.fullmatch(r"\$\{([\w.]+)\}", value) if isinstance(value, str) else None
@@ -233,7 +233,10 @@ def _settings(package: dict[str, Any], name: str) -> dict[str, Any]:
             found = found.get(key) if isinstance(found, dict) else None
         return resolved(found)
 
-    whole: dict[str, Any] = resolved(settings)
+    try:
+        whole: dict[str, Any] = resolved(settings)
+    except RecursionError:
+        raise _unreadable("its settings, xp.cfg, refer to themselves", name) from None
     return whole
 
 
