@@ -40,6 +40,11 @@ check: $(READY) lint ## Lint, types, layers and the fast tests: under two minute
 test: $(READY) sound build-meanwhile lint ## All checks and all tests
 	$(BIN)/pytest -n $(WORKERS) $(PYTEST)
 
+.PHONY: fuzz
+fuzz: $(READY) ## Try 20,000 damaged files; FILES and SEED choose others
+	MTJ_FUZZ=$(or $(FILES),20000) MTJ_FUZZ_SEED=$(or $(SEED),$(shell date +%s)) $(BIN)/pytest --timeout 0 \
+	  -k random_damage tests/security/test_hostile_music.py $(PYTEST)
+
 .PHONY: lint
 lint: $(READY)
 	$(BIN)/ruff format --check --quiet

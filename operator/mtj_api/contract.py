@@ -36,6 +36,10 @@ ATTEMPT_ENV = "MTJ_ATTEMPT"
 """Names the attempt at a stage as NAME-NUMBER; of one NAME, that of the highest NUMBER is the latest. Where it is not
 set, the process that begins last is."""
 
+LISTEN_ENV = "MTJ_LISTEN"
+"""The address that a stage serves its figures on. On one machine it is the loopback; without it, as in a pod, which
+others ask from elsewhere, it is every address."""
+
 LOCK_FILE = "lock"
 """In the work folder of a job on one machine: locked by flock while the job runs there. Its lines are the number of the
 process that runs it and, once one has begun, the stage that is under way."""

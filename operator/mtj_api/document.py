@@ -20,8 +20,14 @@ from mtj_api.errors import JobError
 Location = tuple[str | int, ...]
 """The keys and list indices that lead to a value."""
 
+LARGEST_TEXT = 1 << 20
+"""Of a file; Kubernetes stores little more."""
+
 LARGEST = 100_000
 """Values in a file; more are a mistake, or aliases that multiply."""
+
+_MISNAMED = (ValueError, KeyError, AttributeError, TypeError)
+"""What PyYAML raises where a value says of itself that it is of a kind, such as ``!!int x``, and for huge numbers."""
 
 _HEADER_HINT = f"begin with 'apiVersion: {API_VERSION}' and 'kind: {KIND}'"
 
@@ -59,8 +65,10 @@ def read_document(text: str, source: str) -> Document:
     """The single job in a YAML text; other resources in the same text are passed over.
 
     Raises:
-        JobError: the text is no YAML, says a key twice, or holds no job or several.
+        JobError: the text is too long, is no YAML, says a key twice, or holds no job or several.
     """
+    if len(text) > LARGEST_TEXT:
+        raise JobError(f"the file is larger than {LARGEST_TEXT >> 20} MiB", where=source, instead="keep one job a file")
     jobs: list[Document] = []
     kinds: list[str] = []
     try:
@@ -84,6 +92,10 @@ def read_document(text: str, source: str) -> Document:
         raise JobError(f"not valid YAML: {problem}", where=where, instead="mend the indentation or quoting") from None
     except RecursionError:
         raise JobError("the YAML is nested too deeply", where=source, instead=_HEADER_HINT) from None
+    except _MISNAMED:
+        raise JobError(
+            "a value is not what its tag says", where=source, instead="leave tags such as !!int out"
+        ) from None
     if len(jobs) == 1:
         return jobs[0]
     if not jobs:
@@ -110,14 +122,25 @@ def with_settings(document: Document, settings: Sequence[str]) -> Document:
             raise JobError("a setting has no value", where=f"--set {setting}", instead="write --set FIELD=VALUE")
         location = _location(name)
         try:
-            new = _Loader(text).get_single_data()
-        except yaml.YAMLError:
+            new = _single(text, name)
+        except (yaml.YAMLError, RecursionError, *_MISNAMED):
             raise JobError(f"{text} is not valid YAML", where=f"--set {name}", instead="quote it") from None
         _put(value, location, new, name)
         for place in [known for known in places if known[: len(location)] == location]:
             del places[place]
         places[location] = f"--set {name}"
     return Document(value, document.source, places)
+
+
+def _single(text: str, name: str) -> Any:
+    """The value of a setting."""
+    loader = _Loader(text)
+    node = loader.get_single_node()
+    if node is None:
+        return None
+    for _ in _places(node, f"--set {name}"):
+        pass
+    return loader.construct_document(node)
 
 
 def _location(name: str) -> Location:

@@ -23,7 +23,7 @@ class JobError(Exception):
     def __str__(self) -> str:
         prefix = f"{self.where}: " if self.where else ""
         suffix = f"; {self.instead}" if self.instead else ""
-        return f"{prefix}{self.what}{suffix}"
+        return visible(f"{prefix}{self.what}{suffix}")
 
     def __reduce__(self) -> tuple[Any, ...]:
         """So that it survives the way from one process to another, whatever its kind's own arguments are."""
@@ -33,6 +33,11 @@ class JobError(Exception):
         """The same error with ``place`` (a file name, say) put before what it already says of where."""
         where = f"{place}: {self.where}" if self.where else place
         return JobError(self.what, where=where, instead=self.instead)
+
+
+def visible(text: str) -> str:
+    """The text with what a terminal or a log would act on, such as an escape or a line break, written out."""
+    return text if text.isprintable() else "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
 def _again(kind: type[JobError], attributes: dict[str, Any]) -> JobError:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from mtj_api.document import Document, read_document, with_settings
+from mtj_api.document import LARGEST_TEXT, Document, read_document, with_settings
 from mtj_api.errors import JobError
 from mtj_api.faults import explain_fault, explain_missing_version, explain_nothing
 from mtj_api.resolve import Resolution, resolve
@@ -38,7 +38,8 @@ def load_job(path: Path, settings: Sequence[str] = ()) -> Resolution:
         JobError: the file cannot be read or holds no single job, or (``InvalidJob``) the job is wrong.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        with path.open("rb") as file:
+            text = file.read(LARGEST_TEXT + 1).decode("utf-8", errors="strict")
     except OSError as error:
         reason = error.strerror or type(error).__name__
         raise JobError(
@@ -62,6 +63,15 @@ def read_resolved_job(path: Path) -> MusicTrainingJob:
 def resolved_json(job: MusicTrainingJob) -> str:
     """A resolved job as JSON, which is also a job file: what is absent is left out."""
     return job.model_dump_json(by_alias=True, exclude_none=True, indent=2)
+
+
+def stage_json(job: MusicTrainingJob) -> str:
+    """The same as far as stages have to know it, and whoever sees what they leave may.
+
+    Nothing of ``scheduling`` is in it: its variables may hold what is nobody else's business, and it decides where a
+    job runs, not what comes out.
+    """
+    return job.model_dump_json(by_alias=True, exclude_none=True, exclude={"spec": {"scheduling"}}, indent=2)
 
 
 def _checked(document: Document) -> MusicTrainingJob:

@@ -7,6 +7,8 @@ import time
 from collections.abc import Callable
 from typing import TextIO
 
+from mtj_api.errors import visible
+
 
 class Progress:
     """Prints where a stage stands, never more often than is useful to read.
@@ -54,7 +56,7 @@ class Progress:
         """Print a line of its own."""
         if self._redraws and self._width:
             self._stream.write("\r" + " " * self._width + "\r")
-        self._stream.write(f"{self._stage:<9} {text}\n")
+        self._stream.write(f"{self._stage:<9} {visible(text)}\n")
         self._stream.flush()
 
 

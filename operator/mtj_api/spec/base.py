@@ -163,14 +163,15 @@ def _named_once(items: list[Any]) -> list[Any]:
 NamedOnce = _Checked(_named_once, (("x-kubernetes-list-type", "map"), ("x-kubernetes-list-map-keys", ["name"])))
 """Marks a list of groups of which no two have the same ``name``; Kubernetes then merges it by name."""
 
+_S3 = re.compile(r"s3://[A-Za-z0-9][-A-Za-z0-9._]*(/[^?]*)?")
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:/")
 
 URL_RULE = Rule(
-    "self.startsWith('s3://') ? self.matches('^s3://[^/]') : "
+    "self.startsWith('s3://') ? self.matches('^s3://[A-Za-z0-9][-A-Za-z0-9._]*(/[^?]*)?$') : "
     "self.startsWith('file://') ? self.startsWith('file:///') : "
     "!self.matches('^[A-Za-z][A-Za-z0-9+.-]*:/')",
     lambda url: (
-        url[5:6] not in ("", "/")
+        _S3.fullmatch(url) is not None
         if url.startswith("s3://")
         else url.startswith("file:///")
         if url.startswith("file://")

@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from types import FrameType
 
-from mtj_api import JobError, MusicTrainingJob, resolved_json, waits
+from mtj_api import JobError, MusicTrainingJob, stage_json, waits
 from mtj_api.advice import Machine
 from mtj_api.contract import WORK_DIR_ENV, ExitCode
 from mtj_api.estimate import shortage
@@ -45,7 +45,7 @@ def run(file: str, settings: Sequence[str], *, until: str | None = None) -> int:
     if "train" in {stage.name for stage in wanted.stages}:
         check_memory(job, machine)
     files = {
-        job_file: resolved_json(job),
+        job_file: stage_json(job),
         work_dir / waits.FILE: waits.waits_json(others),
         record_of(work_dir.parent, job.metadata.name): record(
             Run(job.spec.output, str(work_dir), _command(file, settings), tuple(other.job for other in others))

@@ -86,7 +86,7 @@ def _fields(record: logging.LogRecord) -> dict[str, object]:
 
 def _value(value: object) -> str:
     text = f"{value:.3g}" if isinstance(value, float) else str(value)
-    return json.dumps(text) if not text or any(letter.isspace() or letter in '"=' for letter in text) else text
+    return json.dumps(text) if not text or not text.isprintable() or any(letter in ' "=' for letter in text) else text
 
 
 def _traceback(formatter: logging.Formatter, record: logging.LogRecord) -> str:

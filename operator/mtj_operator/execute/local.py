@@ -17,7 +17,8 @@ from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 
-from mtj_api.contract import OUT_OF_MEMORY_ENV, TERMINATION_LOG_ENV, WORK_DIR_ENV, ExitCode
+from mtj_api.contract import LISTEN_ENV, OUT_OF_MEMORY_ENV, TERMINATION_LOG_ENV, WORK_DIR_ENV, ExitCode
+from mtj_api.errors import visible
 from mtj_operator.execute import guard
 from mtj_operator.execute.executor import DONE, Outcome, stage_outcome
 from mtj_operator.execute.lock import held, tell
@@ -32,6 +33,9 @@ MOST_TRIES = 20
 """How often a stage that runs out of memory is run again: each time a pass has half as many examples, at most 2**20."""
 
 NEEDS_LESS = "write training.batch.auto: true, and the same command goes on with less at a time"
+
+LOOPBACK = "127.0.0.1"
+"""Where stages listen, unless the environment says otherwise: nobody else's machine has business with them."""
 
 
 class LocalExecutor:
@@ -111,6 +115,7 @@ class LocalExecutor:
                 process = subprocess.Popen(
                     [sys.executable, "-I", "-S", guard.__file__, str(theirs.fileno()), *stage.command],
                     env={
+                        LISTEN_ENV: LOOPBACK,
                         **self._environment,
                         **stage.environment,
                         **told,
@@ -155,4 +160,4 @@ def _sentence(log: Path) -> str:
         text = log.read_text(encoding="utf-8", errors="replace")
     except FileNotFoundError:
         return ""
-    return " ".join(text[:LONGEST_SENTENCE].split())
+    return visible(" ".join(text[:LONGEST_SENTENCE].split()))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from mtj_api import MusicTrainingJob
+from mtj_api import MusicTrainingJob, stage_json
 from mtj_trainer.prepare.driver import prepare
 from mtj_trainer.prepare.pool import WorkerPool
 from mtj_trainer.progress import Progress
@@ -16,7 +16,7 @@ SHOWN_WARNINGS = 10
 
 def main(job: MusicTrainingJob) -> None:
     """Prepare the data of a job."""
-    open_storage(job.spec.output).write("job.json", job.model_dump_json(by_alias=True, indent=1).encode())
+    open_storage(job.spec.output).write("job.json", stage_json(job).encode())
     with WorkerPool(job.spec.dataset.workers.count, stop_requested) as pool:
         record = prepare(job, pool)
     progress = Progress("prepare", 1)

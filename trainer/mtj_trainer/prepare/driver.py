@@ -23,7 +23,7 @@ from mtj_api.spec.model import MUSICGEN_FAMILIES
 from mtj_trainer.prepare import manifest
 from mtj_trainer.prepare.borrowed import borrow
 from mtj_trainer.prepare.importers import find_collection
-from mtj_trainer.prepare.metadata import read_rows, track_id
+from mtj_trainer.prepare.metadata import LARGEST_BYTES, read_rows, track_id
 from mtj_trainer.prepare.pool import Lost, WorkerPool
 from mtj_trainer.prepare.process import UnitTask, prepare_unit, try_unit
 from mtj_trainer.prepare.record import Prepared, write_record
@@ -72,7 +72,10 @@ def _prepare_source(job: MusicTrainingJob, pool: WorkerPool) -> Prepared:
     if not sources.audio and not sources.midi:
         raise _no_music(dataset, source, sources)
     units = plan_units(sources, dataset.audio, dataset.midi)
-    metadata = [(entry.key, source.storage.read(entry.key)) for entry in sources.metadata]
+    metadata = [
+        (entry.key, source.storage.read(entry.key) if entry.size <= LARGEST_BYTES else b"")
+        for entry in sources.metadata
+    ]
     name = manifest.dataset_hash(units, metadata, dataset.split)
     missing = _missing_units(cache, units)
     made = _make_units(missing, dataset, source, pool)

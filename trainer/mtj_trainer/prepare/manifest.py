@@ -34,6 +34,10 @@ DATASET_VERSION = 1
 """Raise it with any change of how tracks are described or divided: data sets are then written anew, units are not."""
 
 
+MOST_COMPLAINTS = 1000
+"""That are told one by one."""
+
+
 @dataclass(frozen=True)
 class Contents:
     """What a data set is made of.
@@ -112,7 +116,7 @@ def write_dataset(cache: Storage, name: str, contents: Contents, split: Split) -
         "files": len(everything),
         "quarantined": [{"file": q.file, "reason": q.reason, "detail": q.detail} for q in quarantined],
         "metadata": {kind: sum(c.kind == kind for c in complaints) for kind in ("malformed", "unmatched")},
-        "warnings": [*division.warnings, *map(str, complaints)],
+        "warnings": [*division.warnings, *_some(complaints)],
         "complete": True,
     }
     folder = cache.child(f"datasets/{name}")
@@ -120,6 +124,12 @@ def write_dataset(cache: Storage, name: str, contents: Contents, split: Split) -
     folder.write("samples.jsonl", _jsonl(samples))
     folder.write("manifest.json", json.dumps(manifest, ensure_ascii=False, indent=1).encode())
     return manifest
+
+
+def _some(complaints: Sequence[Complaint]) -> list[str]:
+    """The first of them: a file of other things under the name of metadata has one for each of its lines."""
+    more = [f"and {len(complaints) - MOST_COMPLAINTS:,} more"] if len(complaints) > MOST_COMPLAINTS else []
+    return [*map(str, complaints[:MOST_COMPLAINTS]), *more]
 
 
 def figures(manifest: Mapping[str, Any]) -> dict[str, float]:

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import PurePosixPath
 from typing import Any
 
+from mtj_api.errors import visible
 from mtj_trainer.storage import Entry
 
 FILE_FIELDS = ("file_path", "file_name")
@@ -44,6 +45,14 @@ ALIASES = {
 
 _DERIVED = frozenset({"id", "duration", "sample_rate", "channels", "split", "features"})
 """Fields of the schema that follow from the file itself; what a row says of them is not needed."""
+
+
+LARGEST_BYTES = 256 << 20
+"""Of a metadata file, which is read as a whole: what half a million tracks need."""
+
+
+LONGEST_SENTENCE = 400
+"""Of a complaint, which quotes what it is about."""
 
 
 @dataclass(frozen=True)
@@ -84,7 +93,7 @@ class Complaint:
     what: str
 
     def __str__(self) -> str:
-        return f"{self.where}: {self.what}"
+        return visible(f"{self.where}: {self.what}"[:LONGEST_SENTENCE])
 
 
 @dataclass(frozen=True)
@@ -136,7 +145,7 @@ def describe(values: Mapping[str, Any]) -> tuple[Description, list[str]]:
             continue
         try:
             known[target] = _READERS[target](value)
-        except (ValueError, TypeError):
+        except (ValueError, TypeError, OverflowError):
             complaints.append(f"{name} {json.dumps(value, ensure_ascii=False, default=str)} is not {_WANTED[target]}")
     return Description(**known, extra=extra), complaints
 
@@ -154,6 +163,9 @@ def read_rows(read: Callable[[str], bytes], entries: Iterable[Entry]) -> tuple[l
     rows: list[Row] = []
     complaints: list[Complaint] = []
     for entry in entries:
+        if entry.size > LARGEST_BYTES:
+            complaints.append(Complaint("malformed", entry.key, f"has more than {LARGEST_BYTES >> 20} MiB"))
+            continue
         folder = str(PurePosixPath(entry.key).parent)
         try:
             text = read(entry.key).decode("utf-8-sig")
@@ -166,8 +178,8 @@ def read_rows(read: Callable[[str], bytes], entries: Iterable[Entry]) -> tuple[l
             if isinstance(values, str):
                 complaints.append(Complaint("malformed", where, values))
                 continue
-            file = next((str(values[name]) for name in FILE_FIELDS if values.get(name)), None)
-            if file is None:
+            file = next((str(values[name]) for name in FILE_FIELDS if values.get(name)), "")
+            if not PurePosixPath(file.replace("\\", "/")).name:
                 complaints.append(Complaint("malformed", where, "names no file; give file_path"))
                 continue
             description, sentences = describe(values)
@@ -230,8 +242,11 @@ def _jsonl_rows(text: str) -> Iterable[tuple[int, dict[str, Any] | str]]:
             continue
         try:
             values = json.loads(line)
+            json.dumps(values, ensure_ascii=False).encode()  # half a character of two can be written, but not kept
         except json.JSONDecodeError as error:
             yield number, f"is not JSON ({error.msg})"
+        except (ValueError, RecursionError):  # numbers of thousands of digits, brackets of thousands of levels
+            yield number, "is not JSON that can be kept"
         else:
             yield number, values if isinstance(values, dict) else "is not a JSON object"
 

@@ -21,6 +21,8 @@ from mtj_trainer.tokens import Conditions, Tokenizer
 
 MEAN_VELOCITY = 80
 SLOWEST, FASTEST = 20.0, 300.0
+LONGEST_QUARTERS = 50_000
+"""Of a piece: seven hours at 120 a minute. A wrong byte can say a hundred years, and each of their bars is a token."""
 NOTICEABLE_TEMPO_CHANGE = 0.02
 """Tempo changes smaller than this ratio are a performer's breath, not a new tempo, and are dropped."""
 
@@ -46,7 +48,7 @@ def prepare_midi(data: bytes, settings: MidiPreparation, tokenizer: Tokenizer) -
     """Clean and tokenize a MIDI file.
 
     Raises:
-        Unusable: ``empty-file``, ``broken-midi``, ``no-notes``, or what the tokenizer cannot say.
+        Unusable: ``empty-file``, ``broken-midi``, ``no-notes``, ``too-long``, or what the tokenizer cannot say.
     """
     score = clean(read_midi(data), settings.steps_per_beat)
     conditions = describe(score)
@@ -65,6 +67,12 @@ def read_midi(data: bytes) -> Score:
         raise Unusable("broken-midi", f"is not a readable MIDI file ({error})") from None
     if not any(len(track.notes) for track in score.tracks):
         raise Unusable("no-notes", "has no notes")
+    if score.ticks_per_quarter < 1:
+        raise Unusable("broken-midi", "is not a readable MIDI file (it has no ticks)")
+    changes = [change.time for change in (*score.time_signatures, *score.tempos)]
+    first, last = min(score.start(), *changes, 0), max(score.end(), *changes, 0)  # times beyond 32 bits are below 0
+    if first < 0 or last > LONGEST_QUARTERS * score.ticks_per_quarter:
+        raise Unusable("too-long", f"has events more than {LONGEST_QUARTERS:,} quarter notes from its beginning")
     return score
 
 
@@ -112,7 +120,8 @@ def seconds(score: Score) -> float:
 
 def _metres(score: Score) -> list[TimeSignature]:
     kept: list[TimeSignature] = []
-    for metre in sorted(score.time_signatures, key=lambda metre: metre.time):
+    possible = [metre for metre in score.time_signatures if metre.numerator > 0 and metre.denominator > 0]
+    for metre in sorted(possible, key=lambda metre: metre.time):
         if not kept and metre.time > 0:
             kept.append(TimeSignature(0, 4, 4))
         if kept and metre.time == kept[-1].time:

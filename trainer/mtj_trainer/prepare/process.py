@@ -20,6 +20,7 @@ import numpy.typing as npt
 
 from mtj_api import JobError
 from mtj_api.spec import AudioPreparation, MidiPreparation
+from mtj_trainer.prepare.bounds import check_size, processor_time
 from mtj_trainer.prepare.quarantine import Unusable
 from mtj_trainer.prepare.records import FileRecord, Quarantined, SampleRecord, UnitRecord
 from mtj_trainer.prepare.shard import Member, ShardWriter
@@ -91,7 +92,10 @@ def _prepare_one(
     if key in task.killers:
         return Quarantined(key, "ends-worker", f"{key} ended each worker that read it ({task.killers[key]})")
     try:
+        check_size(entry, task.unit.modality)
         data = source.read(key)
+    except Unusable as why:
+        return Quarantined(key, why.reason, why.detail)
     except FileNotFoundError:
         return Quarantined(key, "unreadable", f"{key} was there when files were listed and is not now")
     except JobError as error:
@@ -99,7 +103,8 @@ def _prepare_one(
             raise
         return Quarantined(key, "unreadable", f"{key} may not be read by this user")
     try:
-        prepared = _recording(task, key, data) if task.unit.modality == "audio" else _piece(task, key, data)
+        with processor_time():
+            prepared = _recording(task, key, data) if task.unit.modality == "audio" else _piece(task, key, data)
     except Unusable as why:
         return Quarantined(key, why.reason, why.detail)
     except Exception as error:

@@ -6,7 +6,6 @@ Source of its sections: Mitchell et al., Model Cards for Model Reporting (2019).
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -16,9 +15,11 @@ from typing import Any
 import yaml
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
-from mtj_api import MusicTrainingJob, resolved_json
+from mtj_api import MusicTrainingJob
 from mtj_trainer.prepare.dataset import PreparedDataset
 from mtj_trainer.prepare.split import SIDES, Side
+from mtj_trainer.publish.markdown import code, command, fence, plain
+from mtj_trainer.recipe import recipe
 from mtj_trainer.report.figures import METRICS, Figures, Metric, table
 from mtj_trainer.report.numbers import duration, short
 from mtj_trainer.tokens import Conditions
@@ -91,6 +92,7 @@ def model_card(job: MusicTrainingJob, facts: ModelFacts, dataset: PreparedDatase
     assert model is not None
     columns, rows = table(figures)
     tracks = list(dataset.tracks.values())
+    job_text = recipe(job)
     return _template(TEMPLATES[model.family]).render(
         name=job.metadata.name,
         front_matter=_front_matter(job, figures),
@@ -105,7 +107,8 @@ def model_card(job: MusicTrainingJob, facts: ModelFacts, dataset: PreparedDatase
         sources=_counted(track.source or str(job.spec.dataset.importer or "not said") for track in tracks),
         licences=_counted(_licence(track.extra) for track in tracks),
         quarantined=len(dataset.manifest["quarantined"]),
-        job=yaml.safe_dump(json.loads(resolved_json(job)), sort_keys=False, allow_unicode=True),
+        fence=fence(job_text),
+        job=job_text,
         figures=figures,
         short=short,
         duration=duration,
@@ -180,4 +183,5 @@ def _template(name: str) -> Template:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
+    environment.filters |= {"code": code, "command": command, "plain": plain}
     return environment.get_template(name)

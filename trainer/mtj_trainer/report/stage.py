@@ -5,14 +5,12 @@ Invariant: reads results and changes none, so that it can be run again at any ti
 
 from __future__ import annotations
 
-import json
-
-import yaml
 from markupsafe import Markup
 
-from mtj_api import MusicTrainingJob, resolved_json
+from mtj_api import MusicTrainingJob
 from mtj_trainer.prepare.dataset import PreparedDataset
 from mtj_trainer.progress import Progress
+from mtj_trainer.recipe import recipe
 from mtj_trainer.report.comparisons import comparisons
 from mtj_trainer.report.curves import curves, read_rows
 from mtj_trainer.report.data import data_part
@@ -44,7 +42,7 @@ def report(job: MusicTrainingJob) -> None:
         data=data_part(dataset),
         prepared=prepared,
         comparisons=comparisons(output) if "evaluate" in records else [],
-        job=yaml.safe_dump(json.loads(resolved_json(job)), sort_keys=False, allow_unicode=True),
+        job=recipe(job),
     )
     output.write(KEY, figures_json(figures))
     output.write(REPORT, render(page).encode())

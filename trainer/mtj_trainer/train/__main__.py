@@ -10,7 +10,7 @@ from typing import Any
 from torch import Tensor
 
 from mtj_api import MusicTrainingJob
-from mtj_api.contract import ATTEMPT_ENV, OUT_OF_MEMORY_ENV
+from mtj_api.contract import ATTEMPT_ENV, LISTEN_ENV, OUT_OF_MEMORY_ENV
 from mtj_trainer.families.make import make_family
 from mtj_trainer.stage import Interrupted, leave_figures, run_stage, stage_record, stop_requested
 from mtj_trainer.storage import Storage, open_storage
@@ -23,7 +23,7 @@ from mtj_trainer.train.fingerprint import fingerprint
 from mtj_trainer.train.heap import give_back
 from mtj_trainer.train.idle import IdleWatch
 from mtj_trainer.train.loop import Intervals, Trainer
-from mtj_trainer.train.metrics import TrainingMetrics
+from mtj_trainer.train.metrics import ALL_INTERFACES, TrainingMetrics
 from mtj_trainer.train.observe import Observer
 from mtj_trainer.train.passes import out_of_memory, ran_out, settle
 from mtj_trainer.train.pulse import Pulse, own_pulse
@@ -77,6 +77,7 @@ def _train(job: MusicTrainingJob, output: Storage, prepared: dict[str, Any], wor
         world.local_rank,
         job.spec.monitoring.metrics_port,
         processes=world.size,
+        host=os.environ.get(LISTEN_ENV) or ALL_INTERFACES,
         checkpoint=lambda: checkpoints.latest if world.is_first else None,
         faults=lambda: checkpoints.faults if world.is_first else None,
         pulse=pulse,

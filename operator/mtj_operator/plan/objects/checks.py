@@ -21,6 +21,13 @@ from mtj_operator.plan.stages import Plan
 TEMPLATE = "spec.scheduling.podTemplate"
 
 OTHERS_DOMAINS = ("batch.kubernetes.io/", "kueue.x-k8s.io/", "training.discomusica.io/")
+UNCONFINED = (
+    "container.apparmor.security.beta.kubernetes.io/",
+    "seccomp.security.alpha.kubernetes.io/",
+    "container.seccomp.security.alpha.kubernetes.io/",
+)
+"""Annotations by which a pod may ask to be confined less."""
+
 OTHERS_LABELS = ("controller-uid", "job-name")
 """Labels and annotations by which Kubernetes, Kueue and the operator know pods."""
 
@@ -43,6 +50,7 @@ def _errors(job: MusicTrainingJob, plan: Plan) -> Iterator[JobError]:
     yield from _name(job, plan)
     yield from _ports(plan)
     yield from _memory(job.spec.scheduling.resources)
+    yield from _priority(job.spec.scheduling.priority_class_name)
     yield from _template(job.spec.scheduling.pod_template)
 
 
@@ -78,9 +86,22 @@ def _memory(resources: StageResources) -> Iterator[JobError]:
             )
 
 
+def _priority(name: str | None) -> Iterator[JobError]:
+    if name is not None and name.startswith("system-"):
+        yield JobError(
+            f"the priority {name} is for what a cluster itself runs on, and would drive that from its nodes",
+            where="spec.scheduling.priorityClassName",
+            instead="name a PriorityClass of your own",
+        )
+
+
 def _template(template: PodTemplate) -> Iterator[JobError]:
     for field, keys in (("labels", template.labels), ("annotations", template.annotations)):
         for key in keys:
+            if key.startswith(UNCONFINED):
+                yield JobError(
+                    f"{key} decides how a pod is confined", where=f"{TEMPLATE}.{field}", instead="leave it out"
+                )
             if key in OTHERS_LABELS or key.startswith(OTHERS_DOMAINS):
                 yield JobError(
                     f"{key} is how Kubernetes, Kueue or the operator itself knows a pod",

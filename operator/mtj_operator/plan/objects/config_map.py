@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import posixpath
 
-from mtj_api import MusicTrainingJob
+from mtj_api import MusicTrainingJob, stage_json
 from mtj_api.contract import JOB_FILE
 from mtj_api.spec import Metadata
 from mtj_operator.plan.objects import names
@@ -33,4 +33,4 @@ def _for_stages(job: MusicTrainingJob) -> str:
     """The job as far as stages have to know it, as JSON."""
     placed = on_cluster(job)
     placed.metadata = Metadata(name=job.metadata.name)
-    return placed.model_dump_json(by_alias=True, exclude_none=True, exclude={"spec": {"scheduling"}}, indent=2)
+    return stage_json(placed)

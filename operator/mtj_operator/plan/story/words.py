@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from mtj_api.contract import ExitCode
+from mtj_api.errors import visible
 
 OOM_KILLED = "OOMKilled"
 """The kubelet's word for a container that the kernel ended because it had more memory than it may have."""
@@ -69,4 +70,4 @@ def times(count: int) -> str:
 
 
 def _one_line(message: str) -> str:
-    return " ".join(message.split())
+    return visible(" ".join(message.split()))

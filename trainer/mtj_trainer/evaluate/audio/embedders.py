@@ -128,9 +128,9 @@ class ClapEmbedder:
     def __init__(self, weights: str, device: torch.device | str = "cpu") -> None:
         from transformers import AutoFeatureExtractor, AutoTokenizer, ClapModel
 
-        self._extractor: Any = AutoFeatureExtractor.from_pretrained(weights)
-        self._tokenizer: Any = AutoTokenizer.from_pretrained(weights)
-        self._model: ClapModel = ClapModel.from_pretrained(weights).to(device).eval()
+        self._extractor: Any = AutoFeatureExtractor.from_pretrained(weights, trust_remote_code=False)
+        self._tokenizer: Any = AutoTokenizer.from_pretrained(weights, trust_remote_code=False)
+        self._model: ClapModel = ClapModel.from_pretrained(weights, use_safetensors=True).to(device).eval()
         self._device = device
 
     @property
@@ -165,7 +165,7 @@ class EncodecEmbedder:
     def __init__(self, weights: str, device: torch.device | str = "cpu") -> None:
         from transformers import EncodecModel
 
-        self._model: EncodecModel = EncodecModel.from_pretrained(weights).to(device).eval()
+        self._model: EncodecModel = EncodecModel.from_pretrained(weights, use_safetensors=True).to(device).eval()
         self._device = device
 
     @property

@@ -32,6 +32,9 @@ LANGUAGE_MODEL, COMPRESSION_MODEL = "state_dict.bin", "compression_state_dict.bi
 NEVER_THERE = "decoder.model.decoder.embed_positions"
 """Computed, not learned."""
 
+MOST_SETTINGS = 10_000
+"""Of a checkpoint: theirs are some hundreds, and aliases and references can make any number of few."""
+
 
 def is_audiocraft(folder: Path) -> bool:
     """Whether a folder holds audiocraft's files."""
@@ -54,8 +57,8 @@ def read_audiocraft(folder: Path, name: str) -> MusicGen:
     settings = _settings(package, name)
     codec = _read_codec(folder, name)
     text = settings["conditioners"]["description"]["t5"]["name"]
-    text_encoder = transformers.T5EncoderModel.from_pretrained(text)
-    tokenizer = transformers.AutoTokenizer.from_pretrained(text)
+    text_encoder = transformers.T5EncoderModel.from_pretrained(text, use_safetensors=True)
+    tokenizer = transformers.AutoTokenizer.from_pretrained(text, trust_remote_code=False)
     sizes = settings["transformer_lm"]
     melodic = "self_wav" in settings["conditioners"]
     context = round(
@@ -132,7 +135,9 @@ def _read_codec(folder: Path, name: str) -> Any:
 
     package = _read(folder / COMPRESSION_MODEL, name)
     if "pretrained" in package:
-        return transformers.EncodecModel.from_pretrained(package["pretrained"].removeprefix("//pretrained/"))
+        return transformers.EncodecModel.from_pretrained(
+            package["pretrained"].removeprefix("//pretrained/"), use_safetensors=True
+        )
     settings = _settings(package, name)
     net, quantizer = settings["seanet"], settings["rvq"]
     rate, hop = settings["sample_rate"], math.prod(net["ratios"])
@@ -208,10 +213,16 @@ def _settings(package: dict[str, Any], name: str) -> dict[str, Any]:
     """The settings, with references such as ``${sample_rate}`` replaced by what they refer to."""
     try:
         settings: dict[str, Any] = yaml.safe_load(package["xp.cfg"])
-    except (KeyError, yaml.YAMLError) as error:
+    except (KeyError, RecursionError, yaml.YAMLError) as error:
         raise _unreadable(f"its settings, xp.cfg, are missing or no YAML ({error})", name) from None
 
+    left = MOST_SETTINGS
+
     def resolved(value: Any) -> Any:
+        nonlocal left
+        left -= 1
+        if left < 0:
+            raise _unreadable("its settings, xp.cfg, multiply", name)
         if isinstance(value, dict):
             return {key: resolved(inner) for key, inner in value.items()}
         match = re.fullmatch(r"\$\{([\w.]+)\}", value) if isinstance(value, str) else None
@@ -222,7 +233,10 @@ def _settings(package: dict[str, Any], name: str) -> dict[str, Any]:
             found = found.get(key) if isinstance(found, dict) else None
         return resolved(found)
 
-    whole: dict[str, Any] = resolved(settings)
+    try:
+        whole: dict[str, Any] = resolved(settings)
+    except RecursionError:
+        raise _unreadable("its settings, xp.cfg, refer to themselves", name) from None
     return whole
 
 

@@ -20,6 +20,7 @@ from mtj_trainer.families.musicgen.complete import MusicGen
 from mtj_trainer.families.musicgen.melody import CHROMA, ChromaSettings
 from mtj_trainer.families.quiet import quiet_transformers
 from mtj_trainer.storage import Storage
+from mtj_trainer.storage.store import checked
 
 WEIGHTS, CONFIG = "model.safetensors", "config.json"
 
@@ -80,7 +81,7 @@ def on_this_machine(folder: Storage) -> Iterator[Path]:
         return
     with tempfile.TemporaryDirectory(prefix="musicgen-") as copies:
         for entry in folder.list():
-            folder.fetch(entry.key, Path(copies) / entry.key)
+            folder.fetch(entry.key, Path(copies) / checked(entry.key))
         yield Path(copies)
 
 
@@ -102,7 +103,7 @@ def read_model(folder: Path, name: str) -> MusicGen:
         complete, found = getattr(transformers, MODEL_TYPES[kind]).from_pretrained(
             folder, local_files_only=True, use_safetensors=True, output_loading_info=True, dtype="float32"
         )
-        tokenizer = transformers.AutoTokenizer.from_pretrained(folder, local_files_only=True)
+        tokenizer = transformers.AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
     except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         raise JobError(f"this model cannot be read ({error})", where=name, instead="publish it again") from None
     if found["missing_keys"]:

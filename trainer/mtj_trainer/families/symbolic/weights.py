@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
 from torch import Tensor
 
@@ -38,7 +39,7 @@ def load_model(folder: Storage) -> tuple[SymbolicModel, Tokenizer]:
         raise JobError(
             "there is no published model here", where=folder.url, instead="name a folder with model.safetensors"
         ) from None
-    except ValueError as error:
+    except (ValueError, SafetensorError) as error:
         raise JobError(f"this model cannot be read ({error})", where=folder.url, instead="publish it again") from None
     if config.pop("family", None) != "symbolic":
         raise JobError("this model is not of the family symbolic", where=folder.url, instead="name one that is")

@@ -23,7 +23,10 @@ from mtj_trainer.prepare.quarantine import Unusable
 Samples = npt.NDArray[np.float32]
 """(frames, channels), full scale at 1.0; it may go beyond until it is limited."""
 
-_BLOCK_FRAMES = 1 << 17
+LONGEST_SECONDS = 4 * 3600.0
+"""Of a recording, which lies in memory as a whole once it is decoded. A few kilobytes can claim any length."""
+
+_BLOCK_FRAMES, _BLOCK_VALUES = 1 << 17, 1 << 20  # the second for a file of a thousand channels
 _CLEARLY_SHORT_SECONDS = 0.2  # encoders' delays and padding are below this
 _SLOWEST_RATE, _FASTEST_RATE = 4_000, 768_000
 _UNKNOWN_FRAMES = 1 << 62
@@ -52,7 +55,7 @@ def decode(data: bytes, name: str, sample_rate: int, channels: int) -> Decoded:
     """Decode wav, flac, ogg (Vorbis, Opus) or mp3.
 
     Raises:
-        Unusable: ``empty-file``, ``not-audio``, ``truncated`` or ``unreadable``.
+        Unusable: ``empty-file``, ``not-audio``, ``truncated``, ``unreadable`` or ``too-long``.
     """
     if not data:
         raise Unusable("empty-file", f"{name} has no content")
@@ -75,11 +78,16 @@ def decode(data: bytes, name: str, sample_rate: int, channels: int) -> Decoded:
             raise Unusable(
                 "unreadable", f"{name} was written to a pipe and does not say how long it is; encode it again"
             )
+        longest = LONGEST_SECONDS * sound.samplerate
+        if sound.frames > longest and sound.format not in _MP3:  # of an mp3 file it is a guess
+            raise _too_long(name)
         mix = mix_matrix(sound.channels, channels, vorbis_order=sound.format == "OGG")
         frames, blocks = 0, []
         resampler = _resampler(sound.samplerate, sample_rate, channels)
         for block in _read(sound, name):
             frames += len(block)
+            if frames > longest:
+                raise _too_long(name)
             mixed = block if np.array_equal(mix, np.eye(len(mix))) else block @ mix
             blocks.append(mixed if resampler is None else resampler.resample_chunk(mixed))
         if resampler is not None:
@@ -99,11 +107,16 @@ def _open(data: bytes, name: str) -> soundfile.SoundFile:
         raise Unusable("unreadable", f"{name} cannot be decoded: {error}") from error
 
 
+def _too_long(name: str) -> Unusable:
+    return Unusable("too-long", f"{name} plays for more than {LONGEST_SECONDS / 3600:g} hours; cut it into parts")
+
+
 def _read(sound: soundfile.SoundFile, name: str) -> Iterator[Samples]:
     """Blocks of (frames, channels) until the decoder has no more; where it fails, the length will be found short."""
+    at_a_time = min(_BLOCK_FRAMES, _BLOCK_VALUES // sound.channels)
     while True:
         try:
-            block = sound.read(_BLOCK_FRAMES, dtype="float32", always_2d=True)
+            block = sound.read(at_a_time, dtype="float32", always_2d=True)
         except soundfile.LibsndfileError as error:
             if sound.format == "WAV" or not sound.frames:
                 raise Unusable("unreadable", f"{name} cannot be decoded: {error}") from error

@@ -73,7 +73,7 @@ def prepare_recording(data: bytes, name: str, settings: AudioPreparation) -> Rec
         settings: ``spec.dataset.audio``.
 
     Raises:
-        Unusable: ``empty-file``, ``not-audio``, ``truncated``, ``unreadable``, ``silent`` or ``too-short``.
+        Unusable: what ``decode`` says, ``silent`` or ``too-short``.
     """
     rate = settings.sample_rate
     decoded = decode(data, name, rate, settings.channels)
