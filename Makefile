@@ -74,6 +74,12 @@ bench-operator: $(READY) ## Measure the operator beside Kubeflow Trainer: ten mi
 	tools/peers/build .tools/peers
 	$(BIN)/python tests/scale/operator/bench.py
 
+.PHONY: manifests
+manifests: $(READY) ## Write the generated files of manifests/ and charts/ anew
+	$(BIN)/mtj crd > manifests/crd/training.discomusica.io_musictrainingjobs.yaml
+	cp manifests/crd/training.discomusica.io_musictrainingjobs.yaml charts/mtj-operator/files/crd.yaml
+	tools/helm/manifests manifests
+
 .PHONY: reference
 reference: $(READY) ## Write the generated pages of docs/reference anew
 	$(BIN)/python -m mtj_api.reference > docs/reference/job.md
