@@ -129,14 +129,24 @@ def told(cluster: Cluster, _s3: S3Server, tmp_path_factory: pytest.TempPathFacto
     system = cluster.kubectl.within(SYSTEM)
     take_over = bool(system("get", "crd", "--output=name"))
     guide = Guide(tmp_path_factory.mktemp("guide"), cluster.kubectl.kubeconfig, take_over=take_over)
-    with _nobody_else(system), clusters.fresh_namespace(cluster.kubectl) as kubectl:
-        with clusters.python_packages(kubectl) as packages:
-            guide("install", VALUES)
-            try:
-                yield _tell(guide, system, Namespace(kubectl, _s3, packages))
-            finally:
-                if system("get", "deployment", "mtj-operator", "--ignore-not-found", "--output=name"):
-                    guide("uninstall", VALUES)
+    with (
+        _nobody_else(system),
+        clusters.fresh_namespace(cluster.kubectl) as kubectl,
+        clusters.python_packages(kubectl) as packages,
+    ):
+        guide("install", VALUES)
+        try:
+            yield _tell(guide, system, Namespace(kubectl, _s3, packages))
+        finally:
+            if system("get", "deployment", "mtj-operator", "--ignore-not-found", "--output=name"):
+                guide("uninstall", VALUES)
+
+
+@pytest.fixture(autouse=True)
+def _storage(_s3: S3Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    """This process reads what the pods have written."""
+    for name, value in _s3.environment.items():
+        monkeypatch.setenv(name, value)
 
 
 def _tell(guide: Guide, system: Kubectl, jobs: Namespace) -> Told:
@@ -190,9 +200,7 @@ def test_the_namespace_is_empty_afterwards(told: Told) -> None:
     assert told.uninstalled == set()
 
 
-def test_the_definition_the_job_and_its_output_stay(told: Told, _s3: S3Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in _s3.environment.items():
-        monkeypatch.setenv(name, value)
+def test_the_definition_the_job_and_its_output_stay(told: Told) -> None:
     assert told.job.status["state"] == "Succeeded"
     assert told.job.storage.read("model/README.md")
 

@@ -1,8 +1,8 @@
 """Each guide is carried out as it stands: its files are written and its commands run, in a folder of their own.
 
 Blocks are marked in their first line: ``yaml file=job.yaml`` is written to that file, ``bash run`` is run, and
-``bash run slow`` is run where there is time. ``bash cluster=NAME`` is run by the tests of the cluster, and ``yaml values``
-are rendered by those of the chart. Training is made small by settings that the command gets besides.
+``bash run slow`` is run where there is time. ``bash cluster=NAME`` is run by the tests of the cluster, and
+``yaml values`` are rendered by those of the chart. Training is made small by settings that the command gets besides.
 """
 
 from __future__ import annotations
