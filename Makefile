@@ -126,8 +126,8 @@ $(READY): pyproject.toml .venv/.synced
 sound:
 	@tools/install-fluidsynth
 
-# What the tests of the cluster need is built beside the other tests; those that need it wait for it.
+# What the tests of the cluster and of the chart need is built beside the other tests; those that need it wait for it.
 .PHONY: build-meanwhile
 build-meanwhile: $(READY)
 	@mkdir -p .tools/cluster
-	@nice -n 5 $(CLUSTER) prepare </dev/null >.tools/cluster/prepare.log 2>&1 &
+	@{ nice -n 5 $(CLUSTER) prepare; nice -n 5 tools/helm/build; } </dev/null >.tools/cluster/prepare.log 2>&1 &

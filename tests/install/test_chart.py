@@ -20,6 +20,8 @@ from support.helm import CHART, HelmError, Object, helm, of_kind, rendered
 from support.kubectl import REPOSITORY, Kubectl
 from support.would_apply import would_apply
 
+pytestmark = pytest.mark.usefixtures("helm")
+
 VALUES = Path(__file__).parent / "values"
 VARIANTS = sorted(VALUES.glob("*.yaml"))
 by_variant = pytest.mark.parametrize("variant", VARIANTS, ids=[path.stem for path in VARIANTS])

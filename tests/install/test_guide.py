@@ -15,6 +15,8 @@ from support.helm import rendered
 from support.kubectl import REPOSITORY, Kubectl, binaries
 from support.would_apply import would_apply
 
+pytestmark = pytest.mark.usefixtures("helm")
+
 (GUIDE,) = (guide for guide in GUIDES if guide.stem == "install")
 VALUES = [block.text for block in blocks(GUIDE) if block.marks == "values"]
 

@@ -13,6 +13,8 @@ from support.helm import Object, of_kind, program, rendered
 from support.kubectl import REPOSITORY, Kubectl
 from support.would_apply import would_apply
 
+pytestmark = pytest.mark.usefixtures("helm")
+
 MANIFESTS = REPOSITORY / "manifests"
 FOLDERS = sorted(path.parent for path in MANIFESTS.glob("**/kustomization.yaml"))
 by_folder = pytest.mark.parametrize("folder", FOLDERS, ids=[str(path.relative_to(MANIFESTS)) for path in FOLDERS])

@@ -17,6 +17,8 @@ from support.jobs import text
 from support.kubectl import REPOSITORY
 from support.network_policies import End, Network
 
+pytestmark = pytest.mark.usefixtures("helm")
+
 STORAGE = {
     "to": [
         {

@@ -4,40 +4,32 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from mtj_api.contract import GROUP, PLURAL
 from mtj_operator.control.rights import LEASE, LEASE_USES, USES, Kind
-from support.helm import Object, rendered
+from support import operated_jobs, operator_process
 from support.jobs import document
 from support.kubectl import Kubectl, KubectlError
 from support.kubernetes_api import ApiServer
 from support.kubernetes_http import Http
 
-EDITOR, VIEWER, OPERATOR = "erika", "viktor", "system:serviceaccount:mtj-system:mtj-operator"
+pytestmark = pytest.mark.usefixtures("helm")
 
-RIGHTS = ("ServiceAccount", "ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding")
+EDITOR, VIEWER, OPERATOR = "erika", "viktor", "system:serviceaccount:mtj-system:mtj-operator"
 
 
 @pytest.fixture(scope="module")
-def http(kubectl: Kubectl, api_server: ApiServer) -> Iterator[Http]:
-    """The rights of a release that serves the namespace music, where two people have one role each."""
-    objects = [one for one in rendered({"namespaces": ["music"]}) if one["kind"] in RIGHTS]
-    for one in objects:
-        within(kubectl, one).apply(one)
-    music = kubectl.within("music")
+def http(named: Kubectl, api_server: ApiServer) -> Iterator[Http]:
+    """A release that serves the namespace music, where two people have one role each."""
+    music = named.within("music")
     for role, user in (("mtj-editor", EDITOR), ("mtj-viewer", VIEWER)):
         music("create", "rolebinding", user, f"--clusterrole={role}", f"--user={user}")
     yield Http(api_server)
-    for one in objects:
-        within(kubectl, one)("delete", one["kind"], one["metadata"]["name"])
     music("delete", "rolebinding", EDITOR, VIEWER)
-
-
-def within(kubectl: Kubectl, one: Object) -> Kubectl:
-    return kubectl.within(one["metadata"].get("namespace", "default"))
 
 
 def may(http: Http, who: str, verb: str, resource: str, namespace: str = "", group: str = GROUP) -> bool:
@@ -130,3 +122,19 @@ def test_the_operator_keeps_its_lease_in_its_own_namespace(http: Http) -> None:
     for verb in LEASE_USES[LEASE]:
         assert may(http, OPERATOR, verb, LEASE.plural, "mtj-system", LEASE.group)
         assert not may(http, OPERATOR, verb, LEASE.plural, "music", LEASE.group)
+
+
+def test_an_operator_with_these_rights_serves_the_namespace_and_no_other(
+    named: Kubectl, api_server: ApiServer, tmp_path: Path
+) -> None:
+    account = operator_process.service_account(api_server, tmp_path)
+    music, drums = named.within("music"), named.within("drums")
+    with operator_process.running(account, tmp_path, "--namespace=music") as operator:
+        operator.wait_until_it_acts()
+        for kubectl in (drums, music):
+            kubectl.apply(operated_jobs.document("first"))
+        operated_jobs.wait_for_job(music, "first-prepare-1")
+        assert not drums.list("jobs")
+        assert "forbidden" not in operator.log.read_text()
+    for kubectl in (drums, music):
+        kubectl("delete", "mtj", "first")
