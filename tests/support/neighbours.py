@@ -34,7 +34,7 @@ class Release:
         """The files, in Go's module cache."""
         if shutil.which("go") is None:
             pytest.skip("the definitions of other operators come with Go, which is not installed")
-        command = [REPOSITORY / "tools/pinned-module", self.module, self.version, self.contents]
+        command = [str(REPOSITORY / "tools/pinned-module"), self.module, self.version, self.contents]
         folder = Path(subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip())
         return tuple(folder / file for file in self.files)
 
