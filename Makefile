@@ -83,6 +83,12 @@ bench-operator: $(READY) ## Measure the operator beside Kubeflow Trainer: ten mi
 bench-faults: $(READY) ## Measure what each fault costs a training on the cluster: the table of docs/reliability.md
 	$(BIN)/python tests/scale/faults/bench.py
 
+.PHONY: manifests
+manifests: $(READY) ## Write the generated files of manifests/ and charts/ anew
+	$(BIN)/mtj crd > manifests/crd/training.discomusica.io_musictrainingjobs.yaml
+	cp manifests/crd/training.discomusica.io_musictrainingjobs.yaml charts/mtj-operator/files/crd.yaml
+	tools/helm/manifests manifests
+
 .PHONY: reference
 reference: $(READY) ## Write the generated pages of docs/reference anew
 	$(BIN)/python -m mtj_api.reference > docs/reference/job.md
@@ -133,8 +139,8 @@ $(READY): pyproject.toml .venv/.synced
 sound:
 	@tools/install-fluidsynth
 
-# What the tests of the cluster need is built beside the other tests; those that need it wait for it.
+# What the tests of the cluster and of the chart need is built beside the other tests; those that need it wait for it.
 .PHONY: build-meanwhile
 build-meanwhile: $(READY)
 	@mkdir -p .tools/cluster
-	@nice -n 5 $(CLUSTER) prepare </dev/null >.tools/cluster/prepare.log 2>&1 &
+	@{ nice -n 5 $(CLUSTER) prepare; nice -n 5 tools/helm/build; } </dev/null >.tools/cluster/prepare.log 2>&1 &

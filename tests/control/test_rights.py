@@ -13,15 +13,15 @@ from support.kubectl import REPOSITORY, Kubectl, KubectlError
 from support.kubernetes_api import ApiServer
 from support.operator_process import Start
 
-ROLES = list(yaml.safe_load_all((REPOSITORY / "manifests/operator/roles.yaml").read_text()))
+INSTALLED = list(yaml.safe_load_all((REPOSITORY / "manifests/operator/operator.yaml").read_text()))
 
 Right = tuple[str, str, str]
 """Group, resource, verb."""
 
 
-def granted(kind: str) -> set[Right]:
-    """What the role of this kind grants."""
-    (role,) = (one for one in ROLES if one["kind"] == kind)
+def granted(name: str) -> set[Right]:
+    """What the role of this name grants."""
+    (role,) = (one for one in INSTALLED if "rules" in one and one["metadata"]["name"] == name)
     for rule in role["rules"]:
         assert set(rule) == {"apiGroups", "resources", "verbs"}
     return {
@@ -38,15 +38,16 @@ def used(uses: Mapping[Kind, tuple[str, ...]]) -> set[Right]:
 
 
 def test_the_cluster_role_grants_what_is_used_in_every_namespace() -> None:
-    assert granted("ClusterRole") == used(USES)
+    assert granted("mtj-operator") == used(USES)
 
 
 def test_the_role_grants_what_is_done_with_the_lease() -> None:
-    assert granted("Role") == used(LEASE_USES)
+    assert granted("mtj-operator-lease") == used(LEASE_USES)
 
 
 def test_the_operator_reads_no_secret() -> None:
-    assert not {resource for _, resource, _ in granted("ClusterRole") | granted("Role")} & {"secrets", "*"}
+    everything = granted("mtj-operator") | granted("mtj-operator-lease")
+    assert not {resource for _, resource, _ in everything} & {"secrets", "*"}
 
 
 @pytest.mark.slow

@@ -1,29 +1,28 @@
 """Each guide is carried out as it stands: its files are written and its commands run, in a folder of their own.
 
 Blocks are marked in their first line: ``yaml file=job.yaml`` is written to that file, ``bash run`` is run, and
-``bash run slow`` is run where there is time. Training is made small by settings that the command gets besides.
+``bash run slow`` is run where there is time. ``bash cluster=NAME`` is run by the tests of the cluster, and
+``yaml values`` are rendered by those of the chart. Training is made small by settings that the command gets besides.
 """
 
 from __future__ import annotations
 
 import os
-import re
 import subprocess
 import sysconfig
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 import yaml
 
 from mtj_api import parse_job
 from mtj_trainer.storage import Storage, open_storage
+from support.guides import GUIDES, blocks
 from support.scores import chorale, midi_bytes
 from support.seaweedfs import S3Server
 from support.sounds import encoded, phrases
 
-GUIDES = sorted((Path(__file__).parents[2] / "docs/guides").glob("*.md"))
 by_guide = pytest.mark.parametrize("guide", GUIDES, ids=[guide.stem for guide in GUIDES])
 
 SMALL_TRAINING: dict[str, object] = {
@@ -51,19 +50,6 @@ SMALL: dict[str, Mapping[str, object]] = {
     "chain": SMALL_TRAINING,
     "your-own-audio": {"spec.dataset.audio.segment": "{minSeconds: 2, maxSeconds: 4, overlapSeconds: 0.5}"},
 }
-
-
-class Block(NamedTuple):
-    """A fenced block: its language, the marks after it, and its text."""
-
-    language: str
-    marks: str
-    text: str
-
-
-def blocks(guide: Path) -> list[Block]:
-    fences = re.findall(r"^```(\w+)(.*)\n((?:.*\n)*?)```$", guide.read_text(encoding="utf-8"), re.MULTILINE)
-    return [Block(language, marks.strip(), text) for language, marks, text in fences]
 
 
 def write_music(storage: Storage) -> None:
@@ -135,7 +121,7 @@ def carry_out(guide: Path, folder: Path, *, slow: bool) -> None:
 
 @by_guide
 def test_the_jobs_of_a_guide_are_right(guide: Path) -> None:
-    jobs = [block.text for block in blocks(guide) if block.language == "yaml"]
+    jobs = [block.text for block in blocks(guide) if block.language == "yaml" and block.marks != "values"]
     assert jobs
     for job in jobs:
         assert parse_job(job).job.metadata.name == yaml.safe_load(job)["metadata"]["name"]
@@ -144,7 +130,7 @@ def test_the_jobs_of_a_guide_are_right(guide: Path) -> None:
 @by_guide
 def test_marks_are_known(guide: Path) -> None:
     for block in blocks(guide):
-        assert block.marks in ("", "run", "run slow") or block.marks.startswith("file="), block
+        assert block.marks in ("", "run", "run slow", "values") or block.marks.startswith(("file=", "cluster=")), block
 
 
 AT_ONCE = [guide for guide in GUIDES if any(block.marks == "run" for block in blocks(guide))]

@@ -14,7 +14,7 @@ import pytest
 from xdist.scheduler import LoadScopeScheduling
 
 CLUSTER = "tests/cluster"
-BUILT = frozenset({"api_server", "cluster"})
+BUILT = frozenset({"api_server", "cluster", "helm"})
 """Fixtures whose programs are built before they can be made, which takes minutes for the first time."""
 
 _BUILD_SECONDS = 1800

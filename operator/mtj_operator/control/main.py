@@ -51,17 +51,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the operator with flags (``sys.argv`` by default); its exit status."""
     parser = argparse.ArgumentParser(prog="python -m mtj_operator.control", description=DESCRIPTION)
     add_arguments(parser)
-    return run(from_arguments(parser.parse_args(arguments)))
-
-
-def run(settings: Settings) -> int:
-    """Run the operator until it is told to stop (SIGTERM, SIGINT) or cannot go on; its exit status."""
-    log.set_up(json_lines=settings.json_logs, verbose=settings.verbose)
     try:
-        return asyncio.run(_operate(settings))
+        return run(from_arguments(parser.parse_args(arguments)))
     except JobError as error:
         print(error, file=sys.stderr)
         return ExitCode.WRONG_JOB
+
+
+def run(settings: Settings) -> int:
+    """Run the operator until it is told to stop (SIGTERM, SIGINT) or cannot go on; its exit status.
+
+    Raises:
+        JobError: no cluster is configured.
+    """
+    log.set_up(json_lines=settings.json_logs, verbose=settings.verbose)
+    return asyncio.run(_operate(settings))
 
 
 async def _operate(settings: Settings) -> int:
@@ -152,6 +156,7 @@ class _Replica:
         cluster = ClusterSettings(
             trainer_image=self._settings.trainer_image,
             storage_secret=self._settings.storage_secret,
+            job_defaults=self._settings.job_defaults,
             gangs=await self._client.serves(WORKLOAD),
         )
         reconciler = Reconciler(self._cache, self._intake, self._client, decide, cluster, self._metrics)

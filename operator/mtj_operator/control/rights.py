@@ -1,6 +1,6 @@
 """The kinds of objects that the operator deals with, and what it does with each.
 
-Invariant: the client does nothing that is not in ``USES`` or ``LEASE_USES``, and the roles in ``manifests/operator``
+Invariant: the client does nothing that is not in ``USES`` or ``LEASE_USES``, and the roles of ``charts/mtj-operator``
 grant exactly that.
 """
 

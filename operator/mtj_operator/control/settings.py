@@ -8,6 +8,9 @@ import uuid
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from mtj_api.spec import Scheduling
+from mtj_operator.control import job_defaults
+
 NAMESPACE_FILE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 """Where a pod reads the name of its own namespace."""
 
@@ -19,6 +22,7 @@ class Settings:
     Attributes:
         trainer_image: the image of a job's pods where the job names none.
         storage_secret: a Secret in a job's namespace with the environment for S3, where the job names none.
+        job_defaults: what else jobs get where they leave it out.
         namespaces: where jobs are served; empty for the whole cluster.
         lease_namespace: where the Lease lies by which replicas agree on who acts.
         identity: this process among its replicas.
@@ -32,6 +36,7 @@ class Settings:
 
     trainer_image: str
     storage_secret: str = ""
+    job_defaults: Scheduling = field(default_factory=Scheduling)
     namespaces: tuple[str, ...] = ()
     lease_namespace: str = "default"
     identity: str = field(default_factory=lambda: f"{socket.gethostname()}_{uuid.uuid4().hex[:8]}")
@@ -48,6 +53,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("--trainer-image", required=True, metavar="IMAGE", help="image of the pods of jobs that name none")
     add("--storage-secret", default="", metavar="NAME", help="Secret with S3's environment for jobs that name none")
+    add(
+        "--job-defaults",
+        type=Path,
+        default=None,
+        metavar="FILE",
+        help="YAML with fields of spec.scheduling for jobs that leave them out",
+    )
     add(
         "--namespace",
         dest="namespaces",
@@ -78,10 +90,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def from_arguments(options: argparse.Namespace) -> Settings:
-    """The settings that parsed flags mean."""
+    """The settings that parsed flags mean.
+
+    Raises:
+        JobError: the file of ``--job-defaults`` cannot work.
+    """
     return Settings(
         trainer_image=options.trainer_image,
         storage_secret=options.storage_secret,
+        job_defaults=job_defaults.read(options.job_defaults) if options.job_defaults else Scheduling(),
         namespaces=tuple(dict.fromkeys(options.namespaces)),
         lease_namespace=options.lease_namespace or own_namespace(),
         port=options.port,

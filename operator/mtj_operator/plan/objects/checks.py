@@ -46,6 +46,16 @@ def check(job: MusicTrainingJob, plan: Plan) -> None:
         raise error
 
 
+def check_template(template: PodTemplate) -> None:
+    """Whether pods may be given what a template adds.
+
+    Raises:
+        JobError: they may not; the first reason.
+    """
+    for error in _template(template):
+        raise error
+
+
 def _errors(job: MusicTrainingJob, plan: Plan) -> Iterator[JobError]:
     yield from _name(job, plan)
     yield from _ports(plan)

@@ -20,6 +20,7 @@ from functools import cached_property
 from mtj_api import JobError, MusicTrainingJob, resolved_job
 from mtj_api.contract import OUT_OF_MEMORY_ENV
 from mtj_api.status import Condition, JobState, JobStatus, StageStatus
+from mtj_operator.plan.job_defaults import with_defaults
 from mtj_operator.plan.objects import Child, Owner, children, stages_on_cluster
 from mtj_operator.plan.observed import Observed, Resource
 from mtj_operator.plan.places import on_cluster
@@ -71,7 +72,7 @@ class _Chapter:
         self.settings = settings
         self.before = before
         self.seen = seen
-        self.job = wanted(observed.resource)
+        self.job = with_defaults(wanted(observed.resource), settings.job_defaults)
         self.sources = look_for(self.job, observed.resource, before, observed.others)
         if before.observed_generation != observed.resource.generation or not before.stages:
             _ = self._plan  # refuses what no cluster can run
