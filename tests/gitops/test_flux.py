@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import textwrap
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -11,7 +13,7 @@ import yaml
 
 from support.flux import Pipeline
 from support.git_server import Repository
-from support.kubectl import Kubectl
+from support.kubectl import REPOSITORY, Kubectl
 from support.kubelets import Fate, Kubelet, done
 from support.kubernetes_http import Http
 from support.operated_jobs import document, wait_for, wait_for_job
@@ -21,6 +23,7 @@ from support.witness import eventually
 pytestmark = pytest.mark.slow
 
 FILE = "jobs/chorales.yaml"
+GUIDE = REPOSITORY / "docs/guides/gitops.md"
 WRONG = "s3://music/raw: there is no music here; name another dataset.source"
 
 
@@ -139,6 +142,37 @@ def test_suspending_in_git_stops_the_pods_and_going_on_with_a_change_is_a_new_at
         assert pipeline.carry(repository.commit({FILE: job(scheduling={"image": "trainer:2"})}))[0] == "True"
         (container,) = wait_for_job(kubectl, "chorales-prepare-2")["spec"]["template"]["spec"]["containers"]
         assert container["image"] == "trainer:2"
+
+
+def test_a_job_that_was_suspended_by_hand_stays_so(
+    flux: Kubectl, kubectl: Kubectl, http: Http, repository: Repository, start: Start
+) -> None:
+    with (
+        start(),
+        Kubelet(http, kubectl.namespace, runs_on).working(),
+        piped(flux, kubectl, repository) as pipeline,
+    ):
+        pipeline.carry(repository.commit({FILE: job()}))
+        wait_for(kubectl, lambda found: found.get("state") == "Running")
+        kubectl("patch", "mtj/chorales", "--type=merge", '--patch={"spec":{"scheduling":{"suspend":true}}}')
+        wait_for(kubectl, lambda found: found.get("state") == "Suspended")
+        before = marks(kubectl)
+        assert pipeline.carry(repository.commit({"README.md": "Nothing of Flux's.\n"}))[0] == "True"
+        assert marks(kubectl) == before
+
+
+def test_a_pipeline_that_waits_until_training_has_begun_is_ready_then(
+    flux: Kubectl, kubectl: Kubectl, http: Http, repository: Repository, start: Start
+) -> None:
+    (block,) = re.findall(r"^ {4}healthCheckExprs:\n(?: {6}.*\n)+", GUIDE.read_text(), re.MULTILINE)
+    more = yaml.safe_load(textwrap.dedent(block))
+    with (
+        start(),
+        Kubelet(http, kubectl.namespace, runs_on).working(),
+        piped(flux, kubectl, repository, wait=True, timeout="2m", **more) as pipeline,
+    ):
+        assert pipeline.carry(repository.commit({FILE: job()}))[0] == "True"
+        assert wait_for(kubectl, lambda found: "state" in found)["state"] == "Running"
 
 
 def test_a_pipeline_that_waits_is_ready_when_its_jobs_are_done(
