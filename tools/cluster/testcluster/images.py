@@ -18,7 +18,7 @@ from testcluster.layout import FOLDER, NODES
 
 def build() -> list[str]:
     """Build those images that are not there, and say what all of them are called."""
-    return buildah.build([OPERATOR, TRAINER_SYSTEM], buildah.base())
+    return buildah.build([OPERATOR, TRAINER_SYSTEM])
 
 
 def bring(names: Iterable[str]) -> None:

@@ -6,16 +6,18 @@ which is made once on a machine and kept, like the other images, by buildah.
 
 from __future__ import annotations
 
+import fcntl
 import os
 import subprocess
 import tempfile
-from collections.abc import Iterable, Sequence
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from imagebuild.recipes import CHECKOUT, REGISTRY, Image, digest
 
 BUILDAH = ["buildah", "--storage-driver", "overlay"]
+_LOCK = CHECKOUT / ".tools/images.lock"
 _TRUSTED = Path("/etc/ssl/certs/ca-certificates.crt")
 
 _BASE_COMMAND = [
@@ -35,36 +37,37 @@ _BASE_COMMAND = [
 ]
 
 
-def base() -> str:
-    """The Debian with Python, made where it is not there; what it is called."""
-    name = f"{REGISTRY}/mtj-base:{digest([' '.join(_BASE_COMMAND).encode()])}"
-    if not _is_built(name):
-        print("making a Debian with Python, once", flush=True)
-        with tempfile.TemporaryDirectory() as folder:
-            run([*_BASE_COMMAND, f"{folder}/root.tar"])
-            (Path(folder) / "Dockerfile").write_text("FROM scratch\nADD root.tar /\n")
-            run([*BUILDAH, "build", "--quiet", "--isolation", "chroot", "--tag", name, folder])
-    return name
-
-
-def build(images: Iterable[Image], on: str, **arguments: str) -> list[str]:
-    """Build those images that are not there, and say what all of them are called.
+def build(images: Iterable[Image], base: str = "", **arguments: str) -> list[str]:
+    """Build those images that are not there, and say what all of them are called. A second caller waits for the first.
 
     Args:
         images: they.
-        on: their base.
+        base: what they are built on; empty for the Debian that is made here.
         arguments: of the Dockerfiles, beside the base.
+
+    Raises:
+        RuntimeError: one could not be built; the text ends with what was printed.
     """
     names = []
-    for image in images:
-        names.append(image.tagged(" ".join([on, *arguments.values()])))
-        if not _is_built(names[-1]):
-            print(f"building {names[-1]}", flush=True)
-            _build(image, names[-1], {"BASE_IMAGE": on, **arguments})
-    built = run([*BUILDAH, "images", "--format", "{{.Name}}:{{.Tag}}"]).split()
-    if old := outdated(built, [on, *names]):
-        subprocess.run([*BUILDAH, "rmi", *old], capture_output=True, check=False)  # one in use stays
+    with _one_at_a_time():
+        base = base or _own_base()
+        for image in images:
+            names.append(image.tagged(" ".join([base, *arguments.values()])))
+            if not _is_built(names[-1]):
+                print(f"building {names[-1]}", flush=True)
+                _build(image, names[-1], {"BASE_IMAGE": base, **arguments})
+        built = run([*BUILDAH, "images", "--format", "{{.Name}}:{{.Tag}}"]).split()
+        if old := outdated(built, [base, *names]):
+            subprocess.run([*BUILDAH, "rmi", *old], capture_output=True, check=False)  # one in use stays
     return names
+
+
+@contextmanager
+def _one_at_a_time() -> Iterator[None]:
+    _LOCK.parent.mkdir(exist_ok=True)
+    with _LOCK.open("a") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 def outdated(there: Iterable[str], wanted: Sequence[str]) -> list[str]:
@@ -87,6 +90,18 @@ def run(command: list[str]) -> str:
     if done.returncode != 0:
         raise RuntimeError(f"{' '.join(command[:6])} ... failed:\n{(done.stdout + done.stderr)[-4000:]}")
     return done.stdout
+
+
+def _own_base() -> str:
+    """The Debian with Python, made where it is not there; what it is called."""
+    name = f"{REGISTRY}/mtj-base:{digest([' '.join(_BASE_COMMAND).encode()])}"
+    if not _is_built(name):
+        print("making a Debian with Python, once", flush=True)
+        with tempfile.TemporaryDirectory() as folder:
+            run([*_BASE_COMMAND, f"{folder}/root.tar"])
+            (Path(folder) / "Dockerfile").write_text("FROM scratch\nADD root.tar /\n")
+            run([*BUILDAH, "build", "--quiet", "--isolation", "chroot", "--tag", name, folder])
+    return name
 
 
 def _build(image: Image, name: str, arguments: dict[str, str]) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 CHECKOUT = Path(__file__).resolve().parents[3]
@@ -56,6 +56,7 @@ TRAINER = Image(
     "images/trainer.Dockerfile",
     (*_CODE, "images/install-trainer", "pyproject.toml", "requirements/all.txt", "trainer/mtj_trainer"),
 )
+TRAINER_CPU = replace(TRAINER, name="mtj-trainer-cpu")
 TRAINER_SYSTEM = Image("mtj-test-trainer", "images/trainer.Dockerfile", target="system")
 """The trainer without its Python packages, for a cluster that has these from its machine."""
 
