@@ -47,11 +47,14 @@ def piped(flux: Kubectl, kubectl: Kubectl, repository: Repository, **spec: Any) 
 
 
 def marks(kubectl: Kubectl) -> dict[str, str]:
-    """What changes with every write: the versions of the job and of all that the operator made for it."""
-    kinds = ("mtj", "jobs", "configmaps", "services")
+    """What a write of Flux's or the operator's would change: the versions of the job and of all that was made for it.
+
+    Of a Job it is the number, as its controller writes to its status.
+    """
+    kinds = {"mtj": "resourceVersion", "configmaps": "resourceVersion", "services": "resourceVersion", "jobs": "uid"}
     return {
-        f"{kind}/{one['metadata']['name']}": one["metadata"]["resourceVersion"]
-        for kind in kinds
+        f"{kind}/{one['metadata']['name']}": one["metadata"][mark]
+        for kind, mark in kinds.items()
         for one in kubectl.list(kind)
         if one["metadata"]["name"].startswith("chorales")
     }
