@@ -13,11 +13,14 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 WORKERS ?= 2
 # More arguments for pytest, such as PYTEST="-k storage".
 PYTEST ?=
+# What `make images` builds, such as IMAGES="trainer --accelerator cpu".
+IMAGES ?=
 
 BIN := .venv/bin
 UV := .tools/bin/uv
 READY := .venv/.installed
-CLUSTER := env PYTHONPATH=tools/cluster $(BIN)/python -m testcluster
+TOOLS := env PYTHONPATH=tools/cluster:tools/images $(BIN)/python
+CLUSTER := $(TOOLS) -m testcluster
 
 .DEFAULT_GOAL := help
 
@@ -66,8 +69,9 @@ cluster-down: ## End it
 	@test ! -x $(BIN)/python || $(CLUSTER) down
 
 .PHONY: images
-images: $(READY) ## Build the images that the cluster runs, with buildah, and all else that it needs
-	@$(CLUSTER) prepare
+images: $(READY) ## Build the images with buildah, try each, and print its size and licences: as root, and gigabytes
+	@tools/cluster/install-packages
+	@$(TOOLS) -m imagebuild $(IMAGES)
 
 .PHONY: bench
 bench: $(READY) sound ## Measure speed against baselines: the table of docs/performance.md
@@ -139,8 +143,9 @@ $(READY): pyproject.toml .venv/.synced
 sound:
 	@tools/install-fluidsynth
 
-# What the tests of the cluster and of the chart need is built beside the other tests; those that need it wait for it.
+# What the tests of the cluster, the chart and GitOps need is built beside the other tests; those that need it wait for it.
 .PHONY: build-meanwhile
 build-meanwhile: $(READY)
 	@mkdir -p .tools/cluster
-	@{ nice -n 5 $(CLUSTER) prepare; nice -n 5 tools/helm/build; } </dev/null >.tools/cluster/prepare.log 2>&1 &
+	@{ nice -n 5 $(CLUSTER) prepare; nice -n 5 tools/helm/build; nice -n 5 tools/gitops/build; } \
+	  </dev/null >.tools/cluster/prepare.log 2>&1 &

@@ -3,7 +3,7 @@
 Invariant: the schema is structural (Kubernetes' word for: every node has one type, nothing is a reference), so
 that the API server prunes unknown fields, fills in the fixed defaults of the spec and checks every ``Rule`` and
 ``Edit`` by its CEL. Derived fields have no default there: what they resolve to depends on the others. The status
-has none either: what the operator has not written is not known.
+has one default alone, which says that the operator has not seen the job yet.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from mtj_api.faults import FORMS
 from mtj_api.spec import JobSpec, MusicTrainingJob, SpecModel
 from mtj_api.spec.base import DERIVED, Edit, Rule
 from mtj_api.spec.reference import NAME_LENGTH, NAME_PATTERN
-from mtj_api.status import JobStatus
+from mtj_api.status import UNSEEN, JobStatus
 
 Schema = dict[str, Any]
 
@@ -96,7 +96,7 @@ def _root_schema() -> Schema:
             "kind": {"type": "string"},
             "metadata": {"type": "object"},
             "spec": _object(JobSpec),
-            "status": _object(JobStatus),
+            "status": _object(JobStatus) | {"default": UNSEEN},
         },
         "x-kubernetes-validations": [NAME_RULE],
     }

@@ -22,6 +22,10 @@ FIGURES = 64
 SOURCES = 8
 """Bounds of the status, in characters, in figures and in jobs."""
 
+UNSEEN = {"observedGeneration": -1}
+"""The status of a job that the operator has not seen. Without it, whoever goes by kstatus would take such a job for one
+that is done, as it has no condition that says otherwise."""
+
 
 def _finite(value: float | None) -> float | None:
     """JSON has no word for what is no number."""
@@ -169,7 +173,7 @@ class JobStatus(StatusModel):
     """What has become of the job, as the operator sees it."""
 
     observed_generation: int = 0
-    """Which version of the spec the rest is about."""
+    """Which version of the spec the rest is about; -1 until the operator has seen the job."""
     state: JobState = "Pending"
     """In a word; Pending waits for what the message names, Queued for Kueue."""
     stage: str = Field(default="", max_length=16)

@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Iterator
-from contextlib import AbstractContextManager
-from functools import cache
-from pathlib import Path
-from typing import Any
 
 import pytest
 
 from support import kubernetes_api, operator_process
-from support.kubectl import Kubectl
 from support.kubernetes_api import ApiServer
-from support.kubernetes_http import Http
-from support.operator_process import Start
+from support.operated_namespace import http, kubectl, start
+
+__all__ = ["cluster", "http", "kubectl", "start"]
 
 CONTROLLERS = (
     "clusterrole-aggregation-controller",
@@ -32,31 +27,3 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
     with kubernetes_api.running(tmp_path_factory.mktemp("control"), controllers=CONTROLLERS) as server:
         operator_process.install(server)
         yield server
-
-
-@pytest.fixture
-def http(cluster: ApiServer) -> Http:
-    return Http(cluster)
-
-
-@pytest.fixture
-def kubectl(cluster: ApiServer) -> Iterator[Kubectl]:
-    """kubectl in a namespace of the test's own, which is gone afterwards."""
-    name = f"test-{uuid.uuid4().hex[:8]}"
-    cluster.kubectl("create", "namespace", name)
-    yield cluster.kubectl.within(name)
-    cluster.kubectl("delete", "namespace", name, "--wait=false")
-
-
-@pytest.fixture
-def start(cluster: ApiServer, kubectl: Kubectl, tmp_path: Path) -> Start:
-    """Starts an operator for the test's namespace, with the rights of its service account."""
-
-    @cache
-    def kubeconfig(url: str) -> Path:
-        return operator_process.service_account(cluster, tmp_path, url)
-
-    def start(*flags: str, url: str = "", **more: Any) -> AbstractContextManager[operator_process.Operator]:
-        return operator_process.running(kubeconfig(url), tmp_path, f"--namespace={kubectl.namespace}", *flags, **more)
-
-    return start

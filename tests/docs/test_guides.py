@@ -48,6 +48,7 @@ SMALL: dict[str, Mapping[str, object]] = {
         "spec.monitoring.metricsPort": 0,
     },
     "chain": SMALL_TRAINING,
+    "gitops": {},
     "your-own-audio": {"spec.dataset.audio.segment": "{minSeconds: 2, maxSeconds: 4, overlapSeconds: 0.5}"},
 }
 

@@ -1,7 +1,7 @@
 """A real cluster for the tests: the project's own, which is up while a test needs it, or one whose kubeconfig is given.
 
 A given cluster's nodes must see this checkout under its path, which pods read their Python packages from, and have the
-images that ``make images`` builds.
+images that ``make cluster`` builds.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ def running(kubeconfig: Path | None) -> Iterator[Cluster]:
     with supervisor.USERS.open("a") as users:
         fcntl.flock(users, fcntl.LOCK_SH)
         start = [sys.executable, "-m", "testcluster", "up", "--while-used"]
-        environment = os.environ | {"PYTHONPATH": str(REPOSITORY / "tools/cluster")}
+        environment = os.environ | {"PYTHONPATH": f"{REPOSITORY}/tools/cluster:{REPOSITORY}/tools/images"}
         done = subprocess.run(start, env=environment, capture_output=True, text=True, timeout=_UP_SECONDS, check=False)
         if done.returncode != 0:
             raise RuntimeError(f"the cluster did not come up:\n{done.stdout}{done.stderr}")

@@ -1,0 +1,1 @@
+"""The project's images: built by buildah, tried as a pod would run them, and listed with all that they bring."""
