@@ -74,7 +74,8 @@ def training(folder: Path, library: Path, port: int) -> Iterator[None]:
         yield
         assert process.poll() is None, (folder / "training.log").read_text()
     finally:
-        for one in (*psutil.Process(process.pid).children(recursive=True), process):
+        first = psutil.Process(process.pid)
+        for one in (*first.children(recursive=True), first):
             one.kill()
         process.wait()
 

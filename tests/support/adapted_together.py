@@ -20,6 +20,7 @@ from mtj_trainer.adaptation import MUSICGEN, adapt
 from mtj_trainer.train.distributed import World, join_world
 from mtj_trainer.train.engine import Engine, Weights, make_engine
 from mtj_trainer.train.optimization import AveragedWeights
+from support.judging import every_step_is_good
 from support.tiny_musicgen import Conditioned, inputs, tiny_musicgen
 
 STEPS, STOP, ROWS = 6, 3, 2
@@ -51,7 +52,7 @@ class Run:
             logits = self.engine.parallel(codes, states, mask)
             loss = torch.nn.functional.cross_entropy(logits[:, :-1].flatten(0, 1), codes.flatten(0, 1)[:, 1:].flatten())
             self.engine.backward(loss)
-            self.engine.step(0.01)
+            self.engine.step(0.01, every_step_is_good)
             self.averaged.update(step)
             self.losses.append(float(self._world.sum(loss.detach().clone())))
 

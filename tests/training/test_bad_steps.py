@@ -29,7 +29,8 @@ from mtj_trainer.train.bad_steps import (
     what_is_wrong,
 )
 from mtj_trainer.train.buffers import Buffers
-from mtj_trainer.train.checkpoint import AVERAGED, OPTIMIZER, WEIGHTS, CheckpointFolder
+from mtj_trainer.train.checkpoint import CheckpointFolder
+from mtj_trainer.train.checkpoint.state import AVERAGED, OPTIMIZER, WEIGHTS
 from mtj_trainer.train.curves import Curves
 from mtj_trainer.train.distributed import World
 from mtj_trainer.train.engine.ddp import DdpEngine
@@ -110,7 +111,7 @@ class Run:
 
     @property
     def losses(self) -> list[tuple[int, float]]:
-        return [(row["step"], row.get("loss", row.get("validation_loss"))) for row in self.rows]
+        return [(row["step"], row.get("loss", row.get("validation_loss", math.nan))) for row in self.rows]
 
     @property
     def weights(self) -> dict[str, Tensor]:

@@ -24,6 +24,7 @@ from mtj_trainer.train import __main__ as stage
 from mtj_trainer.train.distributed import World
 from mtj_trainer.train.oom_kills import oom_kills
 from mtj_trainer.train.passes import KEY, divided, out_of_memory, ran_out, settle
+from mtj_trainer.train.pulse import Pulse
 from support.prepared import chorales, prepare_scores
 
 JOB = """
@@ -85,7 +86,7 @@ class Machine:
             self._monkeypatch.setenv(OUT_OF_MEMORY_ENV, "1")
         else:
             self._monkeypatch.delenv(OUT_OF_MEMORY_ENV, raising=False)
-        assert stage._train(job, self.output, {"dataset": self._dataset}, alone())
+        assert stage._train(job, self.output, {"dataset": self._dataset}, alone(), Pulse())
 
     @property
     def record(self) -> dict[str, Any]:

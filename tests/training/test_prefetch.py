@@ -27,7 +27,7 @@ def test_items_are_made_before_they_are_asked_for_but_not_all() -> None:
     next(stream)
     assert fourth.wait(10)
     assert len(made) <= 5
-    stream.close()  # type: ignore[attr-defined]
+    stream.close()
 
 
 def test_a_fault_is_raised_to_the_one_who_waits() -> None:

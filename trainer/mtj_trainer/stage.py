@@ -101,7 +101,7 @@ def _outcome(main: Callable[[MusicTrainingJob], None], job: MusicTrainingJob) ->
 def has_last_words() -> bool:
     """Whether something was left where the executor looks for it."""
     path = os.environ.get(TERMINATION_LOG_ENV)
-    return bool(path) and Path(path).exists() and Path(path).stat().st_size > 0
+    return path is not None and Path(path).exists() and Path(path).stat().st_size > 0
 
 
 def leave_sentence(sentence: str) -> None:

@@ -15,6 +15,7 @@ from mtj_trainer.train.distributed import World
 from mtj_trainer.train.engine import Weights
 from mtj_trainer.train.engine.ddp import DdpEngine
 from mtj_trainer.train.optimization import AveragedWeights
+from support.judging import every_step_is_good
 
 
 def engine_of(*, frozen: bool) -> DdpEngine:
@@ -28,7 +29,7 @@ def engine_of(*, frozen: bool) -> DdpEngine:
 
 def step(engine: DdpEngine) -> None:
     engine.backward(engine.parallel(torch.ones(2, 4)).sum())
-    engine.step(0.1)
+    engine.step(0.1, every_step_is_good)
 
 
 @pytest.mark.parametrize(

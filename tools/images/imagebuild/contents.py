@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from email.message import Message
 from importlib.metadata import Distribution, distributions
+from typing import cast
 
 _CLASSIFIER = "License :: "
 _LONGEST = 60
@@ -15,7 +17,7 @@ _LONGEST = 60
 
 def licence(package: Distribution) -> str:
     """What a package says of its licence, in its newest form that is there; ``unknown`` where it says nothing."""
-    said = package.metadata
+    said = cast(Message, package.metadata)  # which it is, though its type knows less
     if expression := said.get("License-Expression"):
         return expression
     classified = [
