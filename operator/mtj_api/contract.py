@@ -29,6 +29,10 @@ TERMINATION_BYTES = 4096
 WORK_DIR_ENV = "MTJ_WORK_DIR"
 """Names a folder on the node's own disk for caches; it may vanish between runs."""
 
+ATTEMPT_ENV = "MTJ_ATTEMPT"
+"""On a cluster, the number of the attempt at a stage that a process belongs to. A later attempt has a larger one, and
+only the latest may write: an earlier one may still run where nobody can end it, on a node that does not answer."""
+
 LOCK_FILE = "lock"
 """In the work folder of a job on one machine: locked by flock while the job runs there. Its lines are the number of the
 process that runs it and, once one has begun, the stage that is under way."""

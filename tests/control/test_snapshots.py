@@ -230,3 +230,16 @@ def test_a_pod_on_its_way_out_says_until_when() -> None:
 def test_the_barest_object_can_be_read(read: Any) -> None:
     found = read({"metadata": metadata()})
     assert (found.name, found.stage, found.attempt) == ("one", "", 0)
+
+
+@pytest.mark.parametrize(
+    ("conditions", "since"),
+    [
+        pytest.param([condition("PodScheduled", "False", reason="Unschedulable")], 1_767_225_720.0, id="no node"),
+        pytest.param([condition("PodScheduled", "False", reason="SchedulingGated")], None, id="held back on purpose"),
+        pytest.param([condition("PodScheduled")], None, id="has one"),
+        pytest.param([], None, id="not looked at yet"),
+    ],
+)
+def test_since_when_no_node_takes_a_pod(conditions: list[Raw], since: float | None) -> None:
+    assert snapshots.pod(pod({"phase": "Pending", "conditions": conditions})).unschedulable == since

@@ -8,10 +8,16 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
-from mtj_api import parse_job
+from torch import nn
+
+from mtj_api import MusicTrainingJob, parse_job
+from mtj_trainer.families.family import Loss
 from mtj_trainer.families.symbolic.family import SymbolicFamily
+from mtj_trainer.families.symbolic.sequences import Batch
 from mtj_trainer.prepare.dataset import PreparedDataset
 from mtj_trainer.storage import open_storage
 from mtj_trainer.train.checkpoint import CheckpointFolder
@@ -38,20 +44,56 @@ spec:
 """
 
 
-def train(world: World, folder: str, dataset: str, training: str, precision: str, stop_after: int) -> None:
-    """Train in ``folder`` with these further lines of ``training``, up to a step.
+class LostError(Exception):
+    """The process is lost, as if its machine were."""
 
-    The first process writes what it logged to ``rows.json`` there.
+
+class Recorded(SymbolicFamily):
+    """The family, and the positions of the examples of each pass that it was trained on, by step."""
+
+    def __init__(self, job: MusicTrainingJob, dataset: PreparedDataset, size: int) -> None:
+        super().__init__(job, dataset)
+        self.taken: dict[int, list[list[int]]] = {}
+        self._made: dict[int, tuple[Batch, list[int]]] = {}
+        self._size = size
+
+    def batch(self, positions: Sequence[int]) -> Batch:
+        """See ``Family.batch``."""
+        made = super().batch(positions)
+        self._made[id(made)] = (made, list(positions))
+        return made
+
+    def loss(self, model: nn.Module, batch: Batch) -> Loss:
+        """See ``Family.loss``."""
+        _, positions = self._made[id(batch)]
+        self.taken.setdefault(positions[0] // self._size, []).append(positions)
+        return super().loss(model, batch)
+
+
+def train(
+    world: World,
+    folder: str,
+    dataset: str,
+    training: str,
+    precision: str,
+    stop_after: int,
+    lose_after: int | None = None,
+) -> None:
+    """Train in ``folder`` with these further lines of ``training``, up to a step, to stop there or to be lost.
+
+    The first process writes what it logged to ``rows.json`` there, and each the examples that it took to
+    ``taken-STEP-RANK.json``, by the step that it began with.
     """
     Path(folder).mkdir(parents=True, exist_ok=True)
     job = parse_job(JOB.format(training=training, precision=precision)).job
     settings = job.spec.training
     assert settings is not None
     output = open_storage(folder)
-    family = SymbolicFamily(job, PreparedDataset.open(dataset, Path(folder) / f"work{world.rank}"))
+    family = Recorded(job, PreparedDataset.open(dataset, Path(folder) / f"work{world.rank}"), settings.batch.size)
     checkpoints = CheckpointFolder(output.child("checkpoints"), 2)
     done = checkpoints.complete_steps()
-    curves = Curves(output, done[-1] if done else 0) if world.is_first else None
+    resumed = done[-1] if done else 0
+    curves = Curves(output, resumed) if world.is_first else None
     metrics = TrainingMetrics("small", world.rank, 0, 0)
     trainer = Trainer(
         family,
@@ -61,11 +103,23 @@ def train(world: World, folder: str, dataset: str, training: str, precision: str
         lambda weights: family.save(output.child("best"), weights),
         Observer(metrics, curves, None),
         Intervals(log=4, validate=8, checkpoint=8),
-        lambda: trainer.state.step >= stop_after - 1,
+        _should_stop(lambda: trainer.state.step, stop_after, lose_after),
     )
-    trainer.run()
+    with suppress(LostError):
+        trainer.run()
+    checkpoints.wait()
+    (Path(folder) / f"taken-{resumed}-{world.rank}.json").write_text(json.dumps(family.taken))
     if curves:
         (Path(folder) / "rows.json").write_text(json.dumps(curves.rows))
+
+
+def _should_stop(step: Callable[[], int], stop_after: int, lose_after: int | None) -> Callable[[], bool]:
+    def should_stop() -> bool:
+        if step() == lose_after:
+            raise LostError
+        return step() >= stop_after - 1
+
+    return should_stop
 
 
 if __name__ == "__main__":

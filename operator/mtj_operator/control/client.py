@@ -270,15 +270,22 @@ class Client:
             due=due,
         )
 
-    async def delete(self, kind: Kind, key: Key, uid: str, *, due: float = AT_ONCE) -> None:
+    async def delete(self, kind: Kind, key: Key, uid: str, *, grace: int | None = None, due: float = AT_ONCE) -> None:
         """Delete an object and what it owns, if it is still this one.
+
+        Args:
+            kind, key, uid: which.
+            grace: seconds that it may take; its own where ``None``. With 0, nobody has to confirm its end.
+            due: when, among other writes.
 
         Raises:
             ApiError: with status 404 where it is gone, 409 where another has its name.
             UnreachableError: no answer; it may have been done.
             NotAllowedError: this process may not act.
         """
-        options = {"propagationPolicy": "Background", "preconditions": {"uid": uid}}
+        options: dict[str, object] = {"propagationPolicy": "Background", "preconditions": {"uid": uid}}
+        if grace is not None:
+            options["gracePeriodSeconds"] = grace
         await self._call("delete", kind, key.namespace, key.name, body=options, due=due)
 
     async def _call(

@@ -49,6 +49,7 @@ POD: Final = Kind("", "v1", "Pod", "pods")
 CONFIG_MAP: Final = Kind("", "v1", "ConfigMap", "configmaps")
 SERVICE: Final = Kind("", "v1", "Service", "services")
 WORKLOAD: Final = Kind("scheduling.k8s.io", "v1alpha1", "Workload", "workloads")
+NODE: Final = Kind("", "v1", "Node", "nodes")
 EVENT: Final = Kind("", "v1", "Event", "events")
 LEASE: Final = Kind("coordination.k8s.io", "v1", "Lease", "leases")
 
@@ -56,16 +57,23 @@ USES: Final[Mapping[Kind, tuple[Verb, ...]]] = {
     RESOURCE: ("delete", "list", "watch"),
     STATUS: ("patch",),
     JOB: ("create", "delete", "get", "list", "watch"),
-    POD: ("list", "watch"),
+    POD: ("delete", "list", "watch"),
     CONFIG_MAP: ("create", "get"),
     SERVICE: ("create", "patch"),
     WORKLOAD: ("create", "get"),
     EVENT: ("create", "list"),
+    NODE: ("get",),
 }
-"""In every namespace that is served. An apply that makes an object needs ``create`` beside ``patch``."""
+"""In every namespace that is served. An apply that makes an object needs ``create`` beside ``patch``.
+
+Nodes are in no namespace. Without the right to read them, all works, and the pods of a lost node are waited for longer.
+"""
 
 LEASE_USES: Final[Mapping[Kind, tuple[Verb, ...]]] = {LEASE: ("create", "get", "update")}
 """In the operator's own namespace."""
+
+DELETED: Final[Mapping[str, Kind]] = {kind.name: kind for kind in (JOB, POD)}
+"""What is deleted on the way of a job, by the name of the kind."""
 
 CHILDREN: Final[Mapping[str, Kind]] = {kind.name: kind for kind in (JOB, CONFIG_MAP, SERVICE, WORKLOAD)}
 """What a job's plan may consist of, by the name of the kind."""

@@ -126,6 +126,8 @@ def pod(raw: Raw) -> PodSnapshot:
         waiting=_waiting(status),
         deleted="deletionTimestamp" in metadata,
         vanishes=_time(metadata.get("deletionTimestamp")),
+        uid=metadata["uid"],
+        unschedulable=_unschedulable(status),
     )
 
 
@@ -191,6 +193,14 @@ def _disrupted(status: Raw, *, ended: bool) -> str:
     if status.get("phase") == "Failed" and not ended:
         return status.get("message") or status.get("reason") or ""
     return ""
+
+
+def _unschedulable(status: Raw) -> float | None:
+    """Since when the scheduler has found no node; it says so again and again, and the time stays."""
+    for condition in status.get("conditions") or ():
+        if condition["type"] == "PodScheduled" and condition["status"] == "False":
+            return _time(condition.get("lastTransitionTime")) if condition.get("reason") == "Unschedulable" else None
+    return None
 
 
 def _waiting(status: Raw) -> tuple[str, str]:

@@ -79,6 +79,9 @@ class PodSnapshot:
         address: its IP, once it has one.
         deleted: whether it is on its way out; it may still run.
         vanishes: when it is to be gone at the latest, if its node lives.
+        uid: tells it from others that have had its name.
+        unschedulable: since when the scheduler finds no node for it; ``None`` where it has one, or none was looked for.
+        silent: whether its node is known to be gone, or not to answer.
     """
 
     name: str
@@ -97,6 +100,9 @@ class PodSnapshot:
     waiting: tuple[str, str] = ("", "")
     deleted: bool = False
     vanishes: float | None = None
+    uid: str = ""
+    unschedulable: float | None = None
+    silent: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -133,8 +133,13 @@ class Site:
     waits: bool = False
 
 
-def plan(job: MusicTrainingJob, site: Site) -> Plan:
+def plan(job: MusicTrainingJob, site: Site, nodes: int | None = None) -> Plan:
     """The stages of a resolved job.
+
+    Args:
+        job: the job.
+        site: where they run.
+        nodes: on how many nodes it trains, if these are fewer than the job asks for.
 
     The threads of each process are its share of the cores: torch's own choice, all cores for every process, makes
     two processes slower than one. Where the cores are not known each process has one thread.
@@ -145,7 +150,7 @@ def plan(job: MusicTrainingJob, site: Site) -> Plan:
     return Plan(
         (
             *first,
-            _train(job.spec.training, job.spec.monitoring.metrics_port, site),
+            _train(job.spec.training, nodes or job.spec.training.nodes, job.spec.monitoring.metrics_port, site),
             _stage("evaluate", site, needs=("prepare", "train"), threads=_cores(site, "evaluate") or 1),
             _stage("report", site, needs=("prepare", "train", "evaluate")),
             _stage("publish", site, needs=("train", "report")),
@@ -174,9 +179,9 @@ def _prepare(job: MusicTrainingJob, site: Site) -> Stage:
     )
 
 
-def _train(training: Training, metrics_port: int, site: Site) -> Stage:
+def _train(training: Training, nodes: int, metrics_port: int, site: Site) -> Stage:
     processes = training.processes_per_node
-    nodes = training.nodes if site.nodes else 1
+    nodes = nodes if site.nodes else 1
     return _stage(
         "train",
         site,

@@ -21,6 +21,7 @@ from mtj_trainer.train.heap import give_back
 from mtj_trainer.train.loop import Intervals, Trainer
 from mtj_trainer.train.metrics import TrainingMetrics
 from mtj_trainer.train.observe import Observer
+from mtj_trainer.train.slices import told
 from mtj_trainer.train.tensorboard import ScalarEvents
 
 RECORD = "stages/train.json"
@@ -60,7 +61,9 @@ def _train(job: MusicTrainingJob, output: Storage, prepared: dict[str, Any], wor
     resumed = done[-1] if done else 0
     events = None
     if world.is_first:
-        print(f"train     {_beginning(job.spec.checkpoint.url, run, resumed)}", flush=True)
+        for line in (_beginning(job.spec.checkpoint.url, run, resumed), told(settings, world.size)):
+            if line:
+                print(f"train     {line}", flush=True)
         if job.spec.monitoring.tensorboard:
             events = ScalarEvents(output.child("tensorboard"), resumed)
     observer = Observer(metrics, Curves(output, resumed) if world.is_first else None, events)

@@ -7,7 +7,7 @@ import json
 
 from mtj_api import MusicTrainingJob
 
-ELSEWHERE = ("steps", "nodes", "processes_per_node", "engine", "deepspeed", "activation_checkpointing")
+ELSEWHERE = ("steps", "nodes", "min_nodes", "processes_per_node", "engine", "deepspeed", "activation_checkpointing")
 
 
 def fingerprint(job: MusicTrainingJob, dataset: str) -> str:

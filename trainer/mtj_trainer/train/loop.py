@@ -25,6 +25,7 @@ from mtj_trainer.train.observe import Observer
 from mtj_trainer.train.optimization import AveragedWeights, learning_rate
 from mtj_trainer.train.precision import autocast, choose_precision
 from mtj_trainer.train.prefetch import Prefetcher
+from mtj_trainer.train.slices import divide
 
 
 @dataclass(frozen=True)
@@ -73,13 +74,7 @@ class Trainer(Generic[BatchT]):
         self._observer = observer
         self._every = intervals
         self._should_stop = should_stop
-        if settings.batch.size % (settings.batch.accumulation * world.size):
-            raise JobError(
-                f"{settings.batch.size} sequences cannot be shared evenly by {world.size} processes"
-                f" in {settings.batch.accumulation} passes",
-                where="spec.training.batch.size",
-                instead=f"write a multiple of {settings.batch.accumulation * world.size}",
-            )
+        self._slices = divide(settings, world.size)
         precision = world.agreed(choose_precision(settings.precision, world.device, exact=family.needs_fp32))
         self.state = RunState(seed=settings.seed, precision=precision)
         restored = checkpoints.load_latest()
@@ -130,33 +125,31 @@ class Trainer(Generic[BatchT]):
         self._checkpoints.wait()
         self._world.barrier()
 
-    def _passes_of_step(self, step: int) -> list[BatchT]:
-        """This process's part of a step's examples, divided into the passes of accumulation."""
-        accumulation = self._settings.batch.accumulation
-        mine = self._settings.batch.size // (self._world.size * accumulation)
-        first = step * self._settings.batch.size + self._world.rank * mine * accumulation
+    def _passes_of_step(self, step: int) -> list[tuple[BatchT, bool]]:
+        """This process's passes of a step, and whether they count: one without examples makes up the number."""
         return [
-            self._family.batch(range(first + part * mine, first + (part + 1) * mine)) for part in range(accumulation)
+            (self._family.batch(positions or range(1)), bool(positions))
+            for positions in self._slices.of(step, self._world.rank)
         ]
 
-    def _step(self, passes: list[BatchT]) -> tuple[int, bool, Tensor]:
+    def _step(self, passes: list[tuple[BatchT, bool]]) -> tuple[int, bool, Tensor]:
         """One optimizer step: (predictions trained on, whether any process wants to stop, gradient norm).
 
         Nothing here waits for a GPU: what is decided on lies on the CPU, and the loss stays where it is computed.
         """
         reseed(self._settings.seed, self.state.step, self._world.rank)
         rate = self._rate(self.state.step)
-        wishes = torch.tensor([sum(b.counted for b in passes), int(self._should_stop())])
+        wishes = torch.tensor([sum(b.counted for b, counts in passes if counts), int(self._should_stop())])
         counted, stop = (int(value) for value in self._world.sum(wishes).tolist())
         sums: dict[str, Tensor] = {}
-        for index, batch in enumerate(passes):
+        for index, (batch, counts) in enumerate(passes):
             self._engine.begin_pass(last=index == len(passes) - 1)
             with autocast(self._world.device, self.state.precision):
                 loss = self._family.loss(self._engine.parallel, batch.to(self._world.device))
             # Gradients are averaged over processes: times their number makes it the mean over the whole batch.
-            self._engine.backward(loss.total * (self._world.size / counted))
+            self._engine.backward(loss.total * (counts * self._world.size / counted))
             for name, value in {TOTAL: loss.total, **loss.terms}.items():
-                sums[name] = sums.get(name, 0.0) + value.detach().double()
+                sums[name] = sums.get(name, 0.0) + value.detach().double() * counts
         norm = self._engine.step(rate)
         self._averaged.update(self.state.step)
         summed = self._world.sum(torch.stack(list(sums.values())))

@@ -6,7 +6,7 @@ and that is enough for numba, matplotlib, Ray, Triton and PyTorch's extensions.
 
 from __future__ import annotations
 
-from mtj_api.contract import POD_WORK_DIR, TERMINATION_LOG_ENV, WORK_DIR_ENV
+from mtj_api.contract import ATTEMPT_ENV, POD_WORK_DIR, TERMINATION_LOG_ENV, WORK_DIR_ENV
 from mtj_operator.plan.objects import names
 from mtj_operator.plan.objects.child import Attempt, Object
 from mtj_operator.plan.stages import Nodes
@@ -35,6 +35,7 @@ def environment(attempt: Attempt) -> list[Object]:
         "USER": "mtj",  # PyTorch asks for it, and an image need not know the user's number
         WORK_DIR_ENV: POD_WORK_DIR,
         TERMINATION_LOG_ENV: TERMINATION_LOG,
+        ATTEMPT_ENV: str(attempt.number),
         **attempt.stage.environment,
     }
     if attempt.stage.nodes > 1:
