@@ -94,7 +94,7 @@ def _memory(resolution: Resolution, started: Started | None) -> Iterator[str]:
     if spec.training is None or asked.memory is None or asked.gpus:
         return
     here = spec.training.processes_per_node
-    one = process_memory(spec, spec.training.nodes * here, started)
+    one = process_memory(spec, spec.training.min_nodes * here, started)
     if one is None:
         return
     needed = machine_memory(one, here)

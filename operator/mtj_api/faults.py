@@ -124,6 +124,8 @@ def _number(_context: dict[str, Any], value: Any, location: Location) -> tuple[s
 
 
 def _whole_number(_context: dict[str, Any], value: Any, location: Location) -> tuple[str, str]:
+    if location == ("spec", "training", "nodes") and isinstance(value, dict) and value.keys() == {"min", "max"}:
+        return "this is a range, and a whole number is due", f"write nodes: {value['max']} and minNodes: {value['min']}"
     return _number({"whole": True}, value, location)
 
 

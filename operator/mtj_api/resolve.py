@@ -192,6 +192,10 @@ def _warmup(job: MusicTrainingJob) -> tuple[Any, str]:
     return min(1000, _training(job).steps // 20), "a twentieth of the steps, at most 1000"
 
 
+def _min_nodes(job: MusicTrainingJob) -> tuple[Any, str]:
+    return _training(job).nodes, "as many as nodes: all of them train, or none"
+
+
 def _batch_size(job: MusicTrainingJob) -> tuple[Any, str]:
     size, row = _size_row(job)
     training = _training(job)
@@ -255,6 +259,7 @@ _DERIVATIONS: dict[tuple[str, ...], Derivation] = {
     ("spec", "model", "conditioning"): _conditioning,
     ("spec", "model", "size"): _size,
     ("spec", "training", "strategy"): _strategy,
+    ("spec", "training", "min_nodes"): _min_nodes,
     ("spec", "training", "peft", "rank"): _rank,
     ("spec", "training", "peft", "alpha"): _alpha,
     ("spec", "training", "optimizer", "learning_rate"): _learning_rate,

@@ -90,6 +90,19 @@ class Condition(StatusModel):
     """Which version of the spec it is about; kubectl wait passes over one that is about an older version."""
 
 
+class ElasticStatus(StatusModel):
+    """On how many nodes training goes on, in a job that may train on fewer than it asks for."""
+
+    nodes: int = Field(default=1, ge=1)
+    """Nodes of the attempt; while it is tried again, of the next."""
+    reason: Sentence = ""
+    """Why they are fewer than the job asks for."""
+    grow_time: Time | None = None
+    """From when on room for the others is looked for."""
+    shrinks: int = Field(default=0, ge=0)
+    """How often it went on with fewer; after each further time it looks for room later."""
+
+
 class StageStatus(StatusModel):
     """What has become of one stage."""
 
@@ -111,6 +124,8 @@ class StageStatus(StatusModel):
     """When it succeeded or failed."""
     retry_time: Time | None = None
     """When its next attempt may start, while it is tried again."""
+    elastic: ElasticStatus | None = None
+    """Its number of nodes, where that may change."""
     message: Sentence = ""
     """Why it waits, is tried again, or failed."""
 
@@ -184,6 +199,8 @@ class JobStatus(StatusModel):
     """When its first pod ran."""
     completion_time: Time | None = None
     """When it succeeded or failed."""
+    nodes: str | None = Field(default=None, max_length=16)
+    """Nodes that train and nodes that the job asks for, as 1 of 2, where it may train on fewer."""
     conditions: list[Condition] = Field(default_factory=list, max_length=16, json_schema_extra=_by("type"))
     """Facts that programs wait for."""
     stages: list[StageStatus] = Field(default_factory=list, max_length=8, json_schema_extra=_by("name"))

@@ -244,6 +244,10 @@ PARTS = {
             "processesPerNode, so that every pass of every process has the same number of sequences"
         ),
     ),
+    "a range of nodes": (
+        WITH_MODEL + "  training: {nodes: {min: 1, max: 4}}",
+        ("job.yaml:8: spec.training.nodes: this is a range, and a whole number is due; write nodes: 4 and minNodes: 1"),
+    ),
     "a warm-up without end": (
         WITH_MODEL + "  training: {steps: 10, schedule: {warmupSteps: 10}}",
         (

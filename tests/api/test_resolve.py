@@ -48,6 +48,7 @@ DERIVED: list[tuple[dict[str, Any], str, Any, str]] = [
     (LORA, "training.optimizer.weightDecay", 0.01, "strategy lora (guide: 0.001 to 0.01)"),
     ({"model": {"from": {"job": "a"}}}, "training.strategy", "finetune", "model.from is given"),
     ({"model": {}}, "model.size", "small", "about 1,967,808 parameters"),
+    ({"model": {}, "training": {"nodes": 4}}, "training.minNodes", 4, "as many as nodes: all of them train, or none"),
     ({"model": {"pretrained": "m"}}, "model.size", "small", "assumed of a pretrained model"),
     ({"model": {}}, "training.strategy", "full", "there is no model.pretrained"),
     ({"model": {"pretrained": "m"}}, "training.strategy", "finetune", "model.pretrained is given"),

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
-from mtj_operator.control.rights import LEASE_USES, USES, Kind
+from mtj_operator.control.rights import CLUSTER_USES, LEASE_USES, USES, Kind
 from support.kubectl import REPOSITORY, Kubectl, KubectlError
 from support.kubernetes_api import ApiServer
 from support.operator_process import Start
@@ -38,7 +38,7 @@ def used(uses: Mapping[Kind, tuple[str, ...]]) -> set[Right]:
 
 
 def test_the_cluster_role_grants_what_is_used_in_every_namespace() -> None:
-    assert granted("mtj-operator") == used(USES)
+    assert granted("mtj-operator") == used(USES) | used(CLUSTER_USES)
 
 
 def test_the_role_grants_what_is_done_with_the_lease() -> None:

@@ -253,3 +253,16 @@ def test_a_pod_bears_the_last_checkpoint_that_was_written_on_it() -> None:
 def test_a_pod_says_in_a_word_what_took_it_away(conditions: list[Raw], word: str) -> None:
     found = snapshots.pod(pod({"phase": "Running", "conditions": conditions})).disruption
     assert found.removesuffix("ByScheduler") == word
+
+
+@pytest.mark.parametrize(
+    ("conditions", "since"),
+    [
+        pytest.param([condition("PodScheduled", "False", reason="Unschedulable")], 1_767_225_720.0, id="no node"),
+        pytest.param([condition("PodScheduled", "False", reason="SchedulingGated")], None, id="held back on purpose"),
+        pytest.param([condition("PodScheduled")], None, id="has one"),
+        pytest.param([], None, id="not looked at yet"),
+    ],
+)
+def test_since_when_no_node_takes_a_pod(conditions: list[Raw], since: float | None) -> None:
+    assert snapshots.pod(pod({"phase": "Pending", "conditions": conditions})).unschedulable == since

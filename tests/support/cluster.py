@@ -80,6 +80,19 @@ def running(kubeconfig: Path | None) -> Iterator[Cluster]:
 
 
 @contextmanager
+def without_power(node: str) -> Iterator[None]:
+    """A node of the project's own cluster is off, from one moment to the next; afterwards it starts again by itself."""
+    if supervisor.running() is None:
+        pytest.skip("a node of another cluster cannot be switched off")
+    switch = supervisor.switch(node)
+    switch.touch()
+    try:
+        yield
+    finally:
+        switch.unlink()
+
+
+@contextmanager
 def fresh_namespace(kubectl: Kubectl) -> Iterator[Kubectl]:
     """kubectl for a new namespace, in which pods have to keep to the rules of Pod Security ``restricted``."""
     name = f"test-{uuid.uuid4().hex[:8]}"

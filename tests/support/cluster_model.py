@@ -13,10 +13,11 @@ from typing import Any
 
 from mtj_api.contract import ExitCode
 from mtj_operator.plan.objects import Child
+from mtj_operator.plan.objects.room import ROOM
 from mtj_operator.plan.observed import Observed, Resource
 from mtj_operator.plan.story import Decision
 from support.fates import Fate, Fates
-from support.model_children import Job, Pod, snapshot_of_job, snapshot_of_pod
+from support.model_children import SILENT_AFTER, Job, Pod, snapshot_of_job, snapshot_of_pod
 
 START = 1_767_225_600.0
 """2026-01-01T00:00:00Z."""
@@ -89,7 +90,12 @@ class ClusterModel:
                 return len(self.writes) > before
         for deletion in decision.deletions:
             job = self.jobs.get(deletion.name)
-            if job is not None and job.uid == deletion.uid:
+            lost = [pod for pod in self.pods if (pod.name, "Pod") == (deletion.name, deletion.kind)]
+            for pod in lost:
+                assert pod.silent, f"{pod.name} is taken away from a node that may answer"
+                self.pods.remove(pod)
+                self._wrote(f"delete {pod.name}")
+            if job is not None and (job.uid, "Job") == (deletion.uid, deletion.kind):
                 self.delete_job(deletion.name)
                 self._wrote(f"delete {deletion.name}")
         for event in decision.events:
@@ -119,7 +125,8 @@ class ClusterModel:
             self.objects[kind, name] = child.object
             self._wrote(f"make {kind} {name}")
             return True
-        writers = [pod.name for pod in self.pods if not pod.stopped and not pod.lost and pod.job.state != "Complete"]
+        holds_room = metadata["labels"]["training.discomusica.io/stage"] == ROOM
+        writers = [] if holds_room else [pod.name for pod in self.pods if _may_write(pod)]
         assert not writers, f"{name} is made while {writers} may still write"
         assert not [pod.name for pod in self.pods if pod.job.name == name], f"{name} would get the pods of another"
         spec, labels = child.object["spec"], metadata["labels"]
@@ -218,6 +225,8 @@ class ClusterModel:
 
     def _kubelet(self, pod: Pod) -> None:
         fate = pod.fate
+        if pod.lost and fate.silent and pod.started is not None:
+            pod.silent = self.now >= pod.started + fate.after + SILENT_AFTER
         if pod.stopped or pod.lost:
             return
         if pod.phase == "Pending":
@@ -268,9 +277,8 @@ class ClusterModel:
             return
         busy = {pod.index for pod in pods if not pod.stopped or pod.phase == "Succeeded"} | job.failed_indexes
         for index in sorted(set(range(job.pods)) - busy):
-            self.pods.append(
-                Pod(f"{job.name}-{index}-{job.made}", job, index, self.fates(job.stage, job.attempt, index))
-            )
+            fate = self.fates(job.stage, job.attempt, index)
+            self.pods.append(Pod(f"{job.name}-{index}-{job.made}", job, index, fate, created=self.now))
             job.made += 1
 
     def _verdict(self, job: Job, pods: list[Pod]) -> None:
@@ -331,6 +339,10 @@ class ClusterModel:
             "events": {key: _timeless(event) for key, event in self.events.items()},
             "gone": self.gone,
         }
+
+
+def _may_write(pod: Pod) -> bool:
+    return not pod.stopped and not pod.lost and pod.job.state != "Complete" and pod.job.stage != ROOM
 
 
 def _timeless(value: Any) -> Any:

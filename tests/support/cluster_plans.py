@@ -1,7 +1,8 @@
 """The jobs of ``tests/plan/data`` that are planned for a cluster: a folder each.
 
 ``job.yaml`` is the job. ``cluster.yaml`` says which of its stages ``objects.yaml`` shows, at which attempt, whether
-with the ConfigMap, and in what the cluster's settings differ from the usual ones.
+with the ConfigMap, on how many nodes training goes on where they are fewer than the job asks for, and in what the
+cluster's settings differ from the usual ones.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import yaml
 
 from mtj_api import MusicTrainingJob, load_job
 from mtj_operator.plan import Plan
-from mtj_operator.plan.objects import Object, Owner, children, stages_on_cluster
+from mtj_operator.plan.objects import Object, Owner, children, room_beside, stages_on_cluster
 from mtj_operator.plan.settings import ClusterSettings
 
 DATA = Path(__file__).parents[1] / "plan/data"
@@ -33,6 +34,7 @@ class Case:
         stages: the names of those that are shown.
         attempt: the number of what is shown.
         config_map: whether the ConfigMap is shown, which is long.
+        nodes: on how many it trains where they are fewer than the job asks for; what looks for room is shown then.
     """
 
     folder: Path
@@ -41,11 +43,12 @@ class Case:
     stages: tuple[str, ...]
     attempt: int
     config_map: bool
+    nodes: int | None
 
     @property
     def plan(self) -> Plan:
         """All of its stages."""
-        return stages_on_cluster(self.job, self.settings)
+        return stages_on_cluster(self.job, self.settings, self.nodes)
 
     def objects(self, *stages: str, namespace: str = "music") -> list[Object]:
         """What these stages take, each object once."""
@@ -55,6 +58,10 @@ class Case:
             if stage.name in stages:
                 made = children(self.job, owner, stage, self.attempt, self.settings)
                 found += [child.object for child in made if child.object not in found]
+                training = self.job.spec.training
+                if self.nodes is not None and stage.name == "train" and training is not None:
+                    missing = training.nodes - self.nodes
+                    found.append(room_beside(self.job, owner, stage, self.attempt, missing, self.settings).object)
         return found
 
 
@@ -68,6 +75,7 @@ def read(folder: Path) -> Case:
         stages=tuple(shown["stages"]),
         attempt=shown.get("attempt", 1),
         config_map=shown.get("configMap", False),
+        nodes=shown.get("nodes"),
     )
 
 

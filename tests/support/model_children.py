@@ -10,6 +10,9 @@ from support.fates import Fate
 GRACE = 120.0
 """Seconds that a pod may take to stop."""
 
+SILENT_AFTER = 60.0
+"""Seconds after which a node that does not answer is known not to."""
+
 
 @dataclass
 class Pod:
@@ -25,6 +28,8 @@ class Pod:
     disrupted: str = ""
     deleted: float | None = None
     lost: bool = False
+    silent: bool = False
+    created: float = 0.0
 
     @property
     def stopped(self) -> bool:
@@ -34,8 +39,10 @@ class Pod:
     @property
     def ripe(self) -> bool:
         """Whether it is going to start or to end."""
-        if self.stopped or self.lost:
+        if self.stopped:
             return False
+        if self.lost:
+            return self.fate.silent and not self.silent
         if self.phase == "Pending":
             return self.deleted is not None or not self.fate.waiting[0]
         return self.deleted is not None or self.fate.code is not None or bool(self.fate.disrupted) or self.fate.lost
@@ -88,6 +95,7 @@ def snapshot_of_job(job: Job) -> JobSnapshot:
 def snapshot_of_pod(pod: Pod) -> PodSnapshot:
     """What is seen of a pod."""
     code, message, reason = pod.exit or (None, "", "")
+    nowhere = pod.phase == "Pending" and pod.fate.waiting[0] == "Unschedulable"
     return PodSnapshot(
         name=pod.name,
         job=pod.job.name,
@@ -95,7 +103,7 @@ def snapshot_of_pod(pod: Pod) -> PodSnapshot:
         attempt=pod.job.attempt,
         index=pod.index,
         phase=pod.phase,
-        node=f"node-{pod.index}",
+        node="" if nowhere else f"node-{pod.index}",
         started=pod.started,
         exit_code=code,
         exit_message=message,
@@ -104,4 +112,7 @@ def snapshot_of_pod(pod: Pod) -> PodSnapshot:
         waiting=pod.fate.waiting if pod.phase == "Pending" else ("", ""),
         deleted=pod.deleted is not None,
         vanishes=None if pod.deleted is None else pod.deleted + GRACE,
+        uid=f"uid-of-{pod.name}",
+        unschedulable=pod.created if nowhere else None,
+        silent=pod.silent,
     )

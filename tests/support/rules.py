@@ -146,6 +146,10 @@ CASES: dict[str, tuple[Spec, Spec]] = {
         training(batch={"size": 12, "accumulation": 2}, processesPerNode=2, nodes=2),
         training(batch={"size": 16, "accumulation": 2}, processesPerNode=2, nodes=2),
     ),
+    "!has(self.minNodes)": (
+        training(nodes=2, minNodes=3),
+        training(nodes=2, minNodes=2),
+    ),
     "!has(self.schedule.warmupSteps)": (
         training(steps=5, schedule={"warmupSteps": 5}),
         training(steps=5, schedule={"warmupSteps": 4}),

@@ -17,11 +17,18 @@ SAVED = (ExitCode.INTERRUPTED, '{"checkpoint": {"step": 300, "url": "s3://music/
 OUT_OF_MEMORY = Fate(137, reason="OOMKilled")
 LOST_PEER = Fate(ExitCode.PEER_LOST, after=4)
 FOR_EVER = Fate(None, stop=SAVED)
+NOWHERE = Fate(waiting=("Unschedulable", "0/2 nodes are available"))
+NO_ROOM = Fate(None, stop=(0, ""), waiting=NOWHERE.waiting)
 
 
 def scheduled(**scheduling: Any) -> dict[str, Any]:
     """A job that is to be scheduled so."""
     return spec(scheduling=scheduling)
+
+
+def elastic(**scheduling: Any) -> dict[str, Any]:
+    """A job that trains on two nodes, or on one where there is no room for both."""
+    return spec(training={"nodes": 2, "minNodes": 1}, scheduling=scheduling)
 
 
 def base(state: str, done: int) -> Resource:
@@ -50,6 +57,24 @@ TALES: dict[str, Story] = {
     "a node that is lost": Story(fates=well_but(train_1_0=LOST_PEER, train_1_1=Fate(lost=True))),
     "a node that is lost while its peers wait": Story(fates=well_but(train_1_0=FOR_EVER, train_1_1=Fate(lost=True))),
     "a node that is lost with helpers": Story(fates=well_but(prepare_1_0=Fate(after=30), prepare_1_1=Fate(lost=True))),
+    "a node that is known to be lost": Story(
+        fates=well_but(train_1_0=LOST_PEER, train_1_1=Fate(lost=True, silent=True))
+    ),
+    "a node that is lost and comes back": Story(
+        spec=elastic(),
+        fates=well_but(
+            train_1_0=LOST_PEER,
+            train_1_1=Fate(lost=True, silent=True),
+            train_2_0=FOR_EVER,
+            train_2_1=NOWHERE,
+            train_3=FOR_EVER,
+            room=NO_ROOM,
+        ),
+        acts={250: lambda cluster: cluster.make_room()},
+    ),
+    "room for one node alone": Story(
+        spec=elastic(), fates=well_but(train_1_0=FOR_EVER, train_1_1=NOWHERE, train_2=Fate(after=70), room=NO_ROOM)
+    ),
     "data that cannot work": Story(
         fates=well_but(train_1_0=Fate(ExitCode.WRONG_JOB, "there are no notes; add some"), train_1_1=LOST_PEER)
     ),

@@ -8,10 +8,16 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
+
+from torch import nn
 
 from mtj_api import parse_job
+from mtj_trainer.families.family import Loss
+from mtj_trainer.families.symbolic.sequences import Batch
 from mtj_trainer.prepare.dataset import PreparedDataset
 from mtj_trainer.storage import open_storage
 from mtj_trainer.train import bad_steps
@@ -21,7 +27,7 @@ from mtj_trainer.train.distributed import World, join_world
 from mtj_trainer.train.loop import Intervals, Trainer
 from mtj_trainer.train.metrics import TrainingMetrics
 from mtj_trainer.train.observe import Observer
-from support.poison import BY_NAME, PoisonedFamily
+from support.poison import BY_NAME, PoisonedBatch, PoisonedFamily
 
 JOB = """
 apiVersion: training.discomusica.io/v1alpha1
@@ -40,6 +46,32 @@ spec:
 """
 
 
+class LostError(Exception):
+    """The process is lost, as if its machine were."""
+
+
+class Recorded(PoisonedFamily):
+    """The family, and the positions of the examples of each pass that it was trained on, by step."""
+
+    def __init__(self, *parts: Any, size: int, **poison: Any) -> None:
+        super().__init__(*parts, **poison)
+        self.taken: dict[int, list[list[int]]] = {}
+        self._made: dict[int, tuple[Batch, list[int]]] = {}
+        self._size = size
+
+    def batch(self, positions: Sequence[int]) -> PoisonedBatch:
+        """See ``Family.batch``."""
+        made = super().batch(positions)
+        self._made[id(made)] = (made, list(positions))
+        return made
+
+    def loss(self, model: nn.Module, batch: Batch) -> Loss:
+        """See ``Family.loss``."""
+        _, positions = self._made[id(batch)]
+        self.taken.setdefault(positions[0] // self._size, []).append(positions)
+        return super().loss(model, batch)
+
+
 def train(
     world: World,
     folder: str,
@@ -47,12 +79,14 @@ def train(
     training: str,
     precision: str,
     stop_after: int,
+    lose_after: int | None = None,
     poisoned: Sequence[int] = (),
     kind: str = "loss nan",
 ) -> None:
-    """Train in ``folder`` with these further lines of ``training``, up to a step.
+    """Train in ``folder`` with these further lines of ``training``, up to a step, to stop there or to be lost.
 
-    The first process writes what it logged to ``rows.json`` there, and each what it remembers of its steps.
+    The first process writes what it logged to ``rows.json`` there, and each the examples that it took to
+    ``taken-STEP-RANK.json``, by the step that it began with, and what it remembers of its steps.
 
     Args:
         poisoned: steps whose batches are, in an example of the last process.
@@ -64,15 +98,17 @@ def train(
     assert settings is not None
     output = open_storage(folder)
     size = settings.batch.size
-    family = PoisonedFamily(
+    family = Recorded(
         job,
         PreparedDataset.open(dataset, Path(folder) / f"work{world.rank}"),
         poisoned=lambda position: position % size == size - 1 and position // size in poisoned,
         poison=BY_NAME[kind],
+        size=size,
     )
     checkpoints = CheckpointFolder(output.child("checkpoints"), 2)
     done = checkpoints.complete_steps()
-    curves = Curves(output, done[-1] if done else 0) if world.is_first else None
+    resumed = done[-1] if done else 0
+    curves = Curves(output, resumed) if world.is_first else None
     metrics = TrainingMetrics("small", world.rank, 0, 0)
     trainer = Trainer(
         family,
@@ -82,13 +118,25 @@ def train(
         lambda weights: family.save(output.child("best"), weights),
         Observer(metrics, curves, None),
         Intervals(log=4, validate=8, checkpoint=8),
-        lambda: trainer.state.step >= stop_after,
+        _should_stop(lambda: trainer.state.step, stop_after, lose_after),
     )
-    trainer.run()
+    with suppress(LostError):
+        trainer.run()
+    checkpoints.wait()
+    (Path(folder) / f"taken-{resumed}-{world.rank}.json").write_text(json.dumps(family.taken))
     known = {"position": trainer.state.position, **vars(trainer.state.history)}
     (Path(folder) / f"history{world.rank}.json").write_text(json.dumps(known))
     if curves:
         (Path(folder) / "rows.json").write_text(json.dumps(curves.rows))
+
+
+def _should_stop(step: Callable[[], int], stop_after: int, lose_after: int | None) -> Callable[[], bool]:
+    def should_stop() -> bool:
+        if step() == lose_after:
+            raise LostError
+        return step() >= stop_after
+
+    return should_stop
 
 
 if __name__ == "__main__":

@@ -106,6 +106,11 @@ REFUSED_AT_APPLY: tuple[WrongJob, ...] = tuple(
             "the size must be a multiple of accumulation times nodes times processesPerNode",
         ),
         (
+            "fewer nodes at most than at least",
+            _trained(nodes=2, minNodes=3),
+            "minNodes, the fewest nodes that training goes on with, is more than nodes; write at most as many",
+        ),
+        (
             "a warm-up without end",
             _trained(steps=10, schedule={"warmupSteps": 10}),
             "warmupSteps must be less than steps; a twentieth of them is usual",

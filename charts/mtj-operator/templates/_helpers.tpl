@@ -43,7 +43,7 @@ helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version }}
   verbs: [create, delete, get, list, watch]
 - apiGroups: [""]
   resources: [pods]
-  verbs: [list, patch, watch]
+  verbs: [delete, list, patch, watch]
 - apiGroups: [""]
   resources: [configmaps]
   verbs: [create, get]

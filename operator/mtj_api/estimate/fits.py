@@ -126,8 +126,8 @@ def _ways(spec: JobSpec, processes: int) -> Iterator[Iterator[Way]]:
 def _accumulated(before: str, spec: JobSpec, processes: int) -> Iterator[Way]:
     """The same batch in more passes."""
     assert spec.training is not None
-    batch = spec.training.batch
-    rows = batch.size // (batch.accumulation * processes)
+    batch, asked_for = spec.training.batch, max(processes, spec.training.nodes * spec.training.processes_per_node)
+    rows = batch.size // (batch.accumulation * asked_for)
     for times in range(2, rows + 1):
         if rows % times == 0:
             changed = spec.model_copy(deep=True)

@@ -13,6 +13,7 @@ from mtj_api.estimate.codec import codec
 from mtj_api.estimate.footprint import FP32, HEAP_LIMIT, MIB, Footprint
 from mtj_api.estimate.musicgen import MusicGenSizes, musicgen
 from mtj_api.estimate.symbolic import symbolic
+from mtj_api.passes import sequences_in_a_pass
 from mtj_api.spec import JobSpec, Training
 from mtj_api.spec.model import Architecture, CodecArchitecture
 
@@ -91,7 +92,7 @@ def process_memory(
     training = spec.training
     if training is None:
         return None
-    sequences = -(-training.batch.size // (training.batch.accumulation * processes))
+    sequences = sequences_in_a_pass(training, processes)
     of = footprint(spec, sequences, started, gpu=gpu)
     if of is None:
         return None

@@ -183,6 +183,12 @@ class Training(SpecModel):
             "batch.size",
         ),
         Rule(
+            "!has(self.minNodes) || self.minNodes <= self.nodes",
+            lambda t: t.min_nodes is None or t.min_nodes <= t.nodes,
+            "minNodes, the fewest nodes that training goes on with, is more than nodes; write at most as many",
+            "minNodes",
+        ),
+        Rule(
             "!has(self.schedule.warmupSteps) || self.schedule.warmupSteps < self.steps",
             lambda t: t.schedule.warmup_steps is None or t.schedule.warmup_steps < t.steps,
             "warmupSteps must be less than steps; a twentieth of them is usual",
@@ -208,6 +214,9 @@ class Training(SpecModel):
     deepspeed: DeepSpeed = Field(default_factory=DeepSpeed)
     nodes: int = Field(default=1, ge=1, le=1024)
     """Machines that train together, a pod each on a cluster; one machine trains alone whatever this says."""
+    min_nodes: int = derived(ge=1, le=1024)
+    """The fewest machines that training goes on with where a cluster has no room for all, as after the loss of one; it
+    grows back when there is room again. Every step keeps its batch: fewer machines make more passes of it."""
     processes_per_node: int = Field(default=1, ge=1, le=64)
     """Training processes on a machine: one a GPU, or a few on CPU."""
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"

@@ -111,7 +111,8 @@ def _memory(resolution: Resolution, machine: Machine, started: Started | None) -
 
 
 def _processes(training: Training) -> int:
-    return training.nodes * training.processes_per_node
+    """The fewest that may train: what is divided among them is largest then."""
+    return training.min_nodes * training.processes_per_node
 
 
 def _as_json(explanation: Explanation) -> str:
@@ -150,7 +151,7 @@ def _as_text(job: MusicTrainingJob, explanation: Explanation) -> Iterator[str]:
 
 def _memory_table(training: Training, memory: Mapping[str, int]) -> Iterator[str]:
     processes = _processes(training)
-    machines = f" on {training.nodes} machines" if training.nodes > 1 else ""
+    machines = f" on {training.min_nodes} machines" if training.min_nodes > 1 else ""
     who = f"each of {processes} training processes{machines}" if processes > 1 else "the training process"
     yield f"memory of {who}, about"
     for part, size in memory.items():

@@ -8,7 +8,7 @@ what was deleted does not come back, in whatever order the sources speak.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Generic, TypeVar
 
 from mtj_operator.control.snapshots import Key
@@ -119,6 +119,7 @@ class Cache:
     Attributes:
         progress: of each job that trains, the latest that it told.
         refusals: by job and child Job, why the cluster makes the Job or its pods not, where it said so.
+        silent: names of nodes that are gone or do not answer, among those that a pod is about to leave.
     """
 
     def __init__(self) -> None:
@@ -127,6 +128,7 @@ class Cache:
         self.pods: Store[PodSnapshot] = Store()
         self.progress: dict[Key, TrainingProgress] = {}
         self.refusals: dict[Key, dict[str, str]] = {}
+        self.silent: set[str] = set()
         self._waits: dict[Key, frozenset[str]] = {}
         self._waiting: dict[Key, set[Key]] = {}
 
@@ -148,11 +150,14 @@ class Cache:
         return Observed(
             resource=resource,
             jobs=self.jobs.of(key),
-            pods=self.pods.of(key),
+            pods=tuple(self._with_node(pod) for pod in self.pods.of(key)),
             progress=self.progress.get(key),
             refusals=dict(self.refusals.get(key, ())),
             others=self._others(resource),
         )
+
+    def _with_node(self, pod: PodSnapshot) -> PodSnapshot:
+        return replace(pod, silent=True) if pod.node in self.silent else pod
 
     def _others(self, resource: Resource) -> dict[str, Resource]:
         """The jobs that it waits for, those that these wait for, and so on, as far as they are there."""

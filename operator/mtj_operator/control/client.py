@@ -25,7 +25,7 @@ from kubernetes.aio.client import ApiClient, Configuration
 from mtj_api.contract import MANAGER
 from mtj_operator.control.gate import Gate
 from mtj_operator.control.metrics import Metrics
-from mtj_operator.control.rights import LEASE_USES, STATUS, USES, Kind, Verb
+from mtj_operator.control.rights import CLUSTER_USES, LEASE_USES, STATUS, USES, Kind, Verb
 from mtj_operator.control.snapshots import Key, Raw
 
 PAGE = 500
@@ -290,15 +290,22 @@ class Client:
             due=due,
         )
 
-    async def delete(self, kind: Kind, key: Key, uid: str, *, due: float = AT_ONCE) -> None:
+    async def delete(self, kind: Kind, key: Key, uid: str, *, grace: int | None = None, due: float = AT_ONCE) -> None:
         """Delete an object and what it owns, if it is still this one.
+
+        Args:
+            kind, key, uid: which.
+            grace: seconds that it may take; its own where ``None``. With 0, nobody has to confirm its end.
+            due: when, among other writes.
 
         Raises:
             ApiError: with status 404 where it is gone, 409 where another has its name.
             UnreachableError: no answer; it may have been done.
             NotAllowedError: this process may not act.
         """
-        options = {"propagationPolicy": "Background", "preconditions": {"uid": uid}}
+        options: dict[str, object] = {"propagationPolicy": "Background", "preconditions": {"uid": uid}}
+        if grace is not None:
+            options["gracePeriodSeconds"] = grace
         await self._call("delete", kind, key.namespace, key.name, body=options, due=due)
 
     async def _call(
@@ -392,7 +399,8 @@ class Client:
 
     @staticmethod
     def _url(verb: Verb, kind: Kind, namespace: str | None, name: str, query: Mapping[str, str]) -> str:
-        assert verb in (USES.get(kind) or LEASE_USES[kind]), f"{verb} of {kind.plural} is not in the table of rights"
+        allowed = {**USES, **CLUSTER_USES, **LEASE_USES}[kind]
+        assert verb in allowed, f"{verb} of {kind.plural} is not in the table of rights"
         wanted = {field: value for field, value in query.items() if value}
         return kind.path(namespace, name) + (f"?{urlencode(wanted)}" if wanted else "")
 

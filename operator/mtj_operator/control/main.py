@@ -28,6 +28,7 @@ from mtj_operator.control.intake import Intake
 from mtj_operator.control.lease import Lease, LostError
 from mtj_operator.control.log import Log
 from mtj_operator.control.metrics import Metrics
+from mtj_operator.control.nodes import Nodes
 from mtj_operator.control.progress import Progress
 from mtj_operator.control.queue import WorkQueue
 from mtj_operator.control.reconcile import Reconciler
@@ -128,7 +129,8 @@ class _Replica:
         workers = await self._workers()
         progress = Progress(self._cache, self._mark, self._metrics, self._settings.progress_seconds)
         refusals = Refusals(self._cache, self._client, self._mark)
-        acts = [self._once_acting(part) for part in (workers.run, progress.run, refusals.run)]
+        nodes = Nodes(self._cache, self._client, self._mark)
+        acts = [self._once_acting(part) for part in (workers.run, progress.run, refusals.run, nodes.run)]
         feeds = [self._resync.run(), *(watch.run() for watches in self._watches.values() for watch in watches)]
         parts = [asyncio.create_task(part) for part in (*acts, *feeds, self._lead())]
         events = asyncio.create_task(self._run_kopf(stop))

@@ -23,7 +23,7 @@ from mtj_operator.control.client import ApiError, Client
 from mtj_operator.control.intake import Intake
 from mtj_operator.control.log import Log
 from mtj_operator.control.metrics import Metrics
-from mtj_operator.control.rights import CHILDREN, EVENT, JOB, POD, RESOURCE, Kind
+from mtj_operator.control.rights import CHILDREN, DELETED, EVENT, JOB, POD, RESOURCE, Kind
 from mtj_operator.control.snapshots import Key, Raw
 from mtj_operator.plan.objects import Child
 from mtj_operator.plan.observed import Observed, Resource
@@ -117,7 +117,7 @@ class Reconciler:
             return Turn(key, observed.resource, decision, began, refused)
         for deletion in decision.deletions:
             child = Key(key.namespace, deletion.name)
-            await self._delete(CHILDREN[deletion.kind], child, deletion.uid, began)
+            await self._delete(DELETED[deletion.kind], child, deletion.uid, began)
             self._log.say("deleted", job=key, kind=deletion.kind, name=deletion.name)
         return Turn(key, observed.resource, decision, began)
 
@@ -177,7 +177,8 @@ class Reconciler:
 
     async def _delete(self, kind: Kind, key: Key, uid: str, due: float) -> None:
         try:
-            await self._client.delete(kind, key, uid, due=due)
+            # A pod is deleted only where its node does not answer, so that nobody could confirm its end.
+            await self._client.delete(kind, key, uid, grace=0 if kind is POD else None, due=due)
         except ApiError as error:
             if error.status not in (_GONE, _TAKEN):
                 raise

@@ -1,6 +1,6 @@
 """The kinds of objects that the operator deals with, and what it does with each.
 
-Invariant: the client does nothing that is not in ``USES`` or ``LEASE_USES``, and the roles of ``charts/mtj-operator``
+Invariant: the client does nothing that is not in ``USES``, ``CLUSTER_USES`` or ``LEASE_USES``, and the roles of ``charts/mtj-operator``
 grant exactly that.
 """
 
@@ -49,6 +49,7 @@ POD: Final = Kind("", "v1", "Pod", "pods")
 CONFIG_MAP: Final = Kind("", "v1", "ConfigMap", "configmaps")
 SERVICE: Final = Kind("", "v1", "Service", "services")
 WORKLOAD: Final = Kind("scheduling.k8s.io", "v1alpha1", "Workload", "workloads")
+NODE: Final = Kind("", "v1", "Node", "nodes")
 EVENT: Final = Kind("", "v1", "Event", "events")
 LEASE: Final = Kind("coordination.k8s.io", "v1", "Lease", "leases")
 
@@ -56,7 +57,7 @@ USES: Final[Mapping[Kind, tuple[Verb, ...]]] = {
     RESOURCE: ("delete", "list", "watch"),
     STATUS: ("patch",),
     JOB: ("create", "delete", "get", "list", "watch"),
-    POD: ("list", "patch", "watch"),
+    POD: ("delete", "list", "patch", "watch"),
     CONFIG_MAP: ("create", "get"),
     SERVICE: ("create", "patch"),
     WORKLOAD: ("create", "get"),
@@ -64,8 +65,14 @@ USES: Final[Mapping[Kind, tuple[Verb, ...]]] = {
 }
 """In every namespace that is served. An apply that makes an object needs ``create`` beside ``patch``."""
 
+CLUSTER_USES: Final[Mapping[Kind, tuple[Verb, ...]]] = {NODE: ("get",)}
+"""In no namespace. Without this right all works, and the pods of a lost node are waited for longer."""
+
 LEASE_USES: Final[Mapping[Kind, tuple[Verb, ...]]] = {LEASE: ("create", "get", "update")}
 """In the operator's own namespace."""
+
+DELETED: Final[Mapping[str, Kind]] = {kind.name: kind for kind in (JOB, POD)}
+"""What is deleted on the way of a job, by the name of the kind."""
 
 CHILDREN: Final[Mapping[str, Kind]] = {kind.name: kind for kind in (JOB, CONFIG_MAP, SERVICE, WORKLOAD)}
 """What a job's plan may consist of, by the name of the kind."""

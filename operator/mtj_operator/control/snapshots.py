@@ -137,6 +137,8 @@ def pod(raw: Raw) -> PodSnapshot:
         vanishes=_time(metadata.get("deletionTimestamp")),
         disruption=_disruption(status),
         marked=_marked(metadata),
+        uid=metadata["uid"],
+        unschedulable=_unschedulable(status),
     )
 
 
@@ -213,6 +215,14 @@ def _disruption(status: Raw) -> str:
 def _marked(metadata: Raw) -> tuple[str, str]:
     annotations = metadata.get("annotations") or {}
     return (annotations.get(CHECKPOINT_STEP_ANNOTATION, ""), annotations.get(CHECKPOINT_TIME_ANNOTATION, ""))
+
+
+def _unschedulable(status: Raw) -> float | None:
+    """Since when the scheduler has found no node; it says so again and again, and the time stays."""
+    for condition in status.get("conditions") or ():
+        if condition["type"] == "PodScheduled" and condition["status"] == "False":
+            return _time(condition.get("lastTransitionTime")) if condition.get("reason") == "Unschedulable" else None
+    return None
 
 
 def _waiting(status: Raw) -> tuple[str, str]:

@@ -81,6 +81,9 @@ class PodSnapshot:
         deleted: whether it is on its way out; it may still run.
         vanishes: when it is to be gone at the latest, if its node lives.
         marked: the last checkpoint by its annotations, as (step, time); empty texts where they are not there.
+        uid: tells it from others that have had its name.
+        unschedulable: since when the scheduler finds no node for it; ``None`` where it has one, or none was looked for.
+        silent: whether its node is known to be gone, or not to answer.
     """
 
     name: str
@@ -101,6 +104,9 @@ class PodSnapshot:
     vanishes: float | None = None
     disruption: str = ""
     marked: tuple[str, str] = ("", "")
+    uid: str = ""
+    unschedulable: float | None = None
+    silent: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from enum import StrEnum
 
 from mtj_api import JobError, MusicTrainingJob
 from mtj_api.contract import RAY_PORT, RENDEZVOUS_PORT
-from mtj_api.spec import Training
+from mtj_api.spec import Monitoring, Training
 
 STAGES = ("prepare", "train", "evaluate", "report", "publish")
 """Every stage that there is, in the order in which they run. A job without a model has prepare and report."""
@@ -135,8 +135,13 @@ class Site:
     waits: bool = False
 
 
-def plan(job: MusicTrainingJob, site: Site) -> Plan:
+def plan(job: MusicTrainingJob, site: Site, nodes: int | None = None) -> Plan:
     """The stages of a resolved job.
+
+    Args:
+        job: the job.
+        site: where they run.
+        nodes: on how many nodes it trains, if these are fewer than the job asks for.
 
     The threads of each process are its share of the cores: torch's own choice, all cores for every process, makes
     two processes slower than one. Where the cores are not known each process has one thread.
@@ -147,7 +152,7 @@ def plan(job: MusicTrainingJob, site: Site) -> Plan:
     return Plan(
         (
             *first,
-            _train(job.spec.training, job.spec.output, job.spec.monitoring.metrics_port, site),
+            _train(job.spec.training, nodes or job.spec.training.nodes, job.spec.output, job.spec.monitoring, site),
             _stage("evaluate", site, needs=("prepare", "train"), threads=_cores(site, "evaluate") or 1),
             _stage("report", site, needs=("prepare", "train", "evaluate")),
             _stage("publish", site, needs=("train", "report")),
@@ -176,10 +181,11 @@ def _prepare(job: MusicTrainingJob, site: Site) -> Stage:
     )
 
 
-def _train(training: Training, output: str, metrics_port: int, site: Site) -> Stage:
+def _train(training: Training, nodes: int, output: str, monitoring: Monitoring, site: Site) -> Stage:
+    metrics_port = monitoring.metrics_port
     hang = ("--hang-seconds", str(training.hang_seconds), "--stacks", f"{output}/train/stacks")
     processes = training.processes_per_node
-    nodes = training.nodes if site.nodes else 1
+    nodes = nodes if site.nodes else 1
     return _stage(
         "train",
         site,

@@ -15,6 +15,7 @@ from support.jobs import text
 
 SETTINGS = ClusterSettings(trainer_image="trainer:1", storage_secret="s3", python="/opt/python")
 
+UNREACHABLE = "node.kubernetes.io/unreachable"
 OF_THE_POD = ("restartPolicy", "automountServiceAccountToken", "securityContext", "terminationGracePeriodSeconds")
 OF_THE_CONTAINER = ("name", "command", "workingDir", "securityContext", "terminationMessagePath")
 
@@ -145,3 +146,33 @@ def test_pods_of_several_nodes_know_each_other_and_others_nobody() -> None:
     assert variables(found["train"])["MTJ_GANG"] == "1-2-3-1"
     assert "subdomain" not in found["evaluate"]["spec"]
     assert "MTJ_GANG" not in variables(found["evaluate"])
+
+
+def test_every_process_knows_which_attempt_it_belongs_to() -> None:
+    job = parse_job(text(dataset={"source": "s3://music/raw"}, model={}, output="s3://music/out")).job
+    assert {variables(template)["MTJ_ATTEMPT"] for template in pods(job, attempt=7).values()} == {"7"}
+
+
+@pytest.mark.parametrize(
+    ("given", "stays"),
+    [
+        pytest.param([], {"not-ready": 30, "unreachable": 30}, id="nothing said"),
+        pytest.param(
+            [{"key": UNREACHABLE, "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 600}],
+            {"not-ready": 30, "unreachable": 600},
+            id="one said",
+        ),
+        pytest.param([{"operator": "Exists"}], {"": None}, id="every taint"),
+        pytest.param(
+            [{"key": "gpu", "operator": "Exists", "effect": "NoSchedule"}],
+            {"gpu": None, "not-ready": 30, "unreachable": 30},
+            id="another taint",
+        ),
+    ],
+)
+def test_a_node_that_does_not_answer_keeps_its_pods_for_half_a_minute(
+    given: list[dict[str, Any]], stays: dict[str, int | None]
+) -> None:
+    found = pods_of(model={}, scheduling={"tolerations": given})["train"]["spec"]["tolerations"]
+    told = {one.get("key", "").rpartition("/")[2]: one.get("tolerationSeconds") for one in found}
+    assert told == stays

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mtj_api.contract import ExitCode
-from mtj_api.status import JobStatus, StageStatus
+from mtj_api.status import ElasticStatus, JobStatus, StageStatus
 from mtj_operator.plan import STAGES
 from mtj_operator.plan.observed import GpuIdleness, JobSnapshot, Observed, PodSnapshot, TrainingProgress
 from mtj_operator.plan.story import Decision, decide
@@ -33,6 +33,12 @@ words = st.sampled_from(
 )
 
 
+elastics = st.none() | st.builds(
+    ElasticStatus, nodes=st.integers(1, 3), reason=st.sampled_from(["", "no room"]), grow_time=stamps, shrinks=attempts
+)
+ELASTIC = {"training": {"nodes": 2, "minNodes": 1}}
+
+
 @st.composite
 def rows(draw: st.DrawFn) -> list[StageStatus]:
     """Rows as they come about: stages that are done, one that may be anything, and stages that wait."""
@@ -47,6 +53,7 @@ def rows(draw: st.DrawFn) -> list[StageStatus]:
             disruptions=draw(attempts),
             start_time=draw(stamps),
             retry_time=draw(stamps),
+            elastic=draw(elastics),
         )
     )
     return [*found, *(StageStatus(name=name) for name in STAGES[current + 1 :])]
@@ -68,7 +75,13 @@ def jobs(draw: st.DrawFn) -> JobSnapshot:
     stage, attempt = draw(st.sampled_from(STAGES[:3])), draw(attempts)
     end = draw(st.sampled_from(["", "", "", "succeeded", "failed", "failing"]))
     return JobSnapshot(
-        name=draw(st.sampled_from([f"chorales-{stage}-{attempt}"] * 9 + ["chorales-tune-1", "other", ""])),
+        name=draw(
+            st.sampled_from(
+                [f"chorales-{stage}-{attempt}"] * 9
+                + [f"chorales-room-{attempt}"] * 3
+                + ["chorales-tune-1", "other", ""]
+            )
+        ),
         uid=draw(st.uuids()).hex,
         owner=draw(st.sampled_from([UID, UID, UID, "uid-of-an-earlier-job", ""])),
         stage=stage,
@@ -92,11 +105,12 @@ def pods(draw: st.DrawFn) -> PodSnapshot:
     phase = draw(st.sampled_from(["Pending", "Running", "Succeeded", "Failed", "Unknown"]))
     return PodSnapshot(
         name=draw(st.uuids()).hex,
-        job=f"chorales-{stage}-{attempt}",
+        job=f"chorales-{draw(st.sampled_from([stage] * 4 + ['room']))}-{attempt}",
         stage=stage,
         attempt=attempt,
         index=index,
         phase=phase,
+        node=draw(st.sampled_from(["", "node-1"])),
         started=draw(st.none() | times),
         exit_code=draw(codes) if phase in ("Succeeded", "Failed") else None,
         exit_reason=draw(st.sampled_from(["", "OOMKilled", "Error"])),
@@ -105,6 +119,9 @@ def pods(draw: st.DrawFn) -> PodSnapshot:
         waiting=draw(st.sampled_from([("", ""), ("Unschedulable", "no room"), ("ErrImagePull", "")])),
         deleted=draw(st.booleans()),
         vanishes=draw(st.none() | times),
+        uid=draw(st.uuids()).hex,
+        unschedulable=draw(st.none() | times),
+        silent=draw(st.booleans()),
     )
 
 
@@ -136,7 +153,7 @@ schedulings = st.fixed_dictionaries(
 
 @st.composite
 def sightings(draw: st.DrawFn) -> Observed:
-    parts = draw(st.sampled_from([{}, {}, {"model": {"from": {"job": "base"}}}]))
+    parts: dict[str, Any] = draw(st.sampled_from([{}, ELASTIC, {"model": {"from": {"job": "base"}}}]))
     asked: Any = draw(
         st.one_of(schedulings.map(lambda found: spec(scheduling=found, **parts)), st.sampled_from([{}, [], "?"]))
     )
@@ -161,7 +178,9 @@ def rows_before(observed: Observed) -> list[StageStatus]:
 
 
 def names_made(decision: Decision) -> list[str]:
-    return [child.object["metadata"]["name"] for child in decision.children if child.object["kind"] == "Job"]
+    """Of attempts; a Job that holds room is none."""
+    names = [child.object["metadata"]["name"] for child in decision.children if child.object["kind"] == "Job"]
+    return [name for name in names if not name.startswith("chorales-room-")]
 
 
 @settings(max_examples=150, deadline=None)
@@ -197,7 +216,8 @@ def test_one_job_is_made_at_a_time_and_only_while_no_pod_may_write(observed: Obs
     assert len(made) <= 1
     if made:
         done = {job.name for job in observed.jobs if job.succeeded and job.owner == UID}
-        assert not [pod for pod in observed.pods if is_alive(pod, NOW) and pod.job not in done]
+        writers = [pod for pod in observed.pods if not pod.job.startswith("chorales-room-") and pod.job not in done]
+        assert not [pod for pod in writers if is_alive(pod, NOW)]
         assert not [pod for pod in observed.pods if pod.job == made[0]]
         assert made[0] not in {job.name for job in observed.jobs}
 
@@ -206,8 +226,9 @@ def test_one_job_is_made_at_a_time_and_only_while_no_pod_may_write(observed: Obs
 @given(sightings())
 def test_only_own_jobs_are_deleted_and_never_the_one_under_way(observed: Observed) -> None:
     decision = decide(observed, SETTINGS, NOW)
-    own = {(job.name, job.uid) for job in observed.jobs if job.owner == UID}
-    assert {(deletion.name, deletion.uid) for deletion in decision.deletions} <= own
+    own = {("Job", job.name, job.uid) for job in observed.jobs if job.owner == UID}
+    lost = {("Pod", pod.name, pod.uid) for pod in observed.pods if pod.deleted and pod.silent}
+    assert {(deletion.kind, deletion.name, deletion.uid) for deletion in decision.deletions} <= own | lost
     under_way = {f"chorales-{row.name}-{row.attempt}" for row in rows_before(observed) if is_under_way(row)}
     if remembered(observed.resource).state not in ("Succeeded", "Failed"):
         assert under_way.isdisjoint(deletion.name for deletion in decision.deletions)

@@ -40,6 +40,13 @@ def turns(cluster: ClusterModel) -> list[str]:
         ("a node that is lost", {"train": (2, 0, 1)}, ["Disrupted", "Succeeded"]),
         ("a node that is lost while its peers wait", {"train": (2, 0, 1)}, ["Disrupted", "Succeeded"]),
         ("a node that is lost with helpers", {}, ["Succeeded"]),
+        ("a node that is known to be lost", {"train": (2, 0, 1)}, ["Disrupted", "Succeeded"]),
+        (
+            "a node that is lost and comes back",
+            {"train": (4, 0, 1)},
+            ["Disrupted", "Shrunk", "Grown", "Succeeded"],
+        ),
+        ("room for one node alone", {"train": (2, 0, 0)}, ["Shrunk", "Succeeded"]),
         ("suspended and resumed", {"train": (2, 0, 0)}, ["Suspended", "Resumed", "Succeeded"]),
         ("resumed while its pods end", {"train": (2, 0, 0)}, ["Succeeded"]),
         ("suspended from the start", {}, ["Suspended", "Resumed", "Succeeded"]),

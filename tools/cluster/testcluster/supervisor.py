@@ -65,6 +65,7 @@ def run() -> None:
         try:
             cluster.switch_on()
             while KEEP.exists() or not _take(users, fcntl.LOCK_EX):
+                cluster.heed_switches()
                 time.sleep(1)
         finally:
             for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
@@ -78,6 +79,7 @@ class _Cluster:
         self._layout = layout
         self._control: Machine | None = None
         self._nodes: dict[str, Machine] = {}
+        self._off: set[str] = set()
 
     def switch_on(self) -> None:
         layout = self._layout
@@ -104,6 +106,16 @@ class _Cluster:
         done = control.kubectl(self._layout, "apply", f"--filename={file}")
         if done.returncode != 0:
             raise RuntimeError(f"the folders of this machine could not be shared: {done.stderr}")
+
+    def heed_switches(self) -> None:
+        """Switch nodes off, and on again, as a test wants it. One that ended by itself stays as it is."""
+        for name, machine in self._nodes.items():
+            if switch(name).exists():
+                machine.switch_off()
+                self._off.add(name)
+            elif name in self._off:
+                self._off.discard(name)
+                self._nodes[name] = self._node(name)
 
     def switch_off(self) -> None:
         KUBECONFIG.unlink(missing_ok=True)
@@ -143,6 +155,7 @@ def remove_leftovers() -> None:
     for name in NODES:
         shutil.rmtree(layout.node(name) / "kubelet", ignore_errors=True)
         pid_file(name).unlink(missing_ok=True)
+        switch(name).unlink(missing_ok=True)
         cgroups.remove(node.group(layout, name))
     _NETWORK.unlink()
 
@@ -150,6 +163,11 @@ def remove_leftovers() -> None:
 def pid_file(name: str) -> Path:
     """Has the first process of a node that is on, as this machine numbers it."""
     return FOLDER / name / "pid"
+
+
+def switch(name: str) -> Path:
+    """A node is without power while this file is there; it starts again, with its images alone, when it is gone."""
+    return FOLDER / name / "off"
 
 
 def _take(lock: IO[str], how: int) -> bool:

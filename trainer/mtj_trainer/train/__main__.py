@@ -27,6 +27,7 @@ from mtj_trainer.train.metrics import ALL_INTERFACES, TrainingMetrics
 from mtj_trainer.train.observe import Observer
 from mtj_trainer.train.passes import out_of_memory, ran_out, settle
 from mtj_trainer.train.pulse import Pulse, own_pulse
+from mtj_trainer.train.slices import told
 from mtj_trainer.train.tensorboard import ScalarEvents
 
 RECORD = "stages/train.json"
@@ -86,7 +87,9 @@ def _train(job: MusicTrainingJob, output: Storage, prepared: dict[str, Any], wor
     )
     events = None
     if world.is_first:
-        print(f"train     {_beginning(job.spec.checkpoint.url, run, resumed)}", flush=True)
+        for line in (_beginning(job.spec.checkpoint.url, run, resumed), told(settings, world.size)):
+            if line:
+                print(f"train     {line}", flush=True)
         if job.spec.monitoring.tensorboard:
             events = ScalarEvents(output.child("tensorboard"), resumed)
     observer = Observer(metrics, Curves(output, resumed) if world.is_first else None, events)

@@ -8,7 +8,7 @@ import json
 from mtj_api import MusicTrainingJob
 
 ELSEWHERE = (
-    *("steps", "nodes", "processes_per_node", "engine", "deepspeed", "activation_checkpointing"),
+    *("steps", "nodes", "min_nodes", "processes_per_node", "engine", "deepspeed", "activation_checkpointing"),
     *("bad_steps", "hang_seconds"),
 )
 

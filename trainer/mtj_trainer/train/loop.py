@@ -20,7 +20,6 @@ from typing import Generic
 import torch
 from torch import Tensor
 
-from mtj_api import JobError
 from mtj_api.spec import Training
 from mtj_trainer.families.family import BatchT, Family
 from mtj_trainer.progress import Progress, clock_text
@@ -35,6 +34,7 @@ from mtj_trainer.train.optimization import AveragedWeights, learning_rate
 from mtj_trainer.train.precision import autocast, choose_precision
 from mtj_trainer.train.prefetch import Prefetcher
 from mtj_trainer.train.pulse import Phase, Pulse
+from mtj_trainer.train.slices import divide
 
 
 @dataclass(frozen=True)
@@ -45,6 +45,9 @@ class Intervals:
     validate: int
     checkpoint: int
 
+
+Pass = tuple[BatchT, bool]
+"""Examples, and whether they count: a pass without examples of its own makes up the number."""
 
 TOTAL = "loss"
 """The name of the whole loss beside its terms."""
@@ -107,13 +110,7 @@ class Trainer(Generic[BatchT]):
         self._every = intervals
         self._should_stop = should_stop
         self._pulse = pulse or Pulse()
-        if settings.batch.size % (settings.batch.accumulation * world.size):
-            raise JobError(
-                f"{settings.batch.size} sequences cannot be shared evenly by {world.size} processes"
-                f" in {settings.batch.accumulation} passes",
-                where="spec.training.batch.size",
-                instead=f"write a multiple of {settings.batch.accumulation * world.size}",
-            )
+        self._slices = divide(settings, world.size)
         precision = world.agreed(choose_precision(settings.precision, world.device, exact=family.needs_fp32))
         self.state = RunState(seed=settings.seed, precision=precision)
         restored = checkpoints.load_latest(world)
@@ -238,36 +235,37 @@ class Trainer(Generic[BatchT]):
             bad = len(left.history.recent)
             progress.say(f"step {left.step}: {bad} bad steps; going back to step {step}, and on past their data")
 
-    def _passes_at(self, step: int, position: int) -> Callable[[int], list[BatchT]]:
+    def _passes_at(self, step: int, position: int) -> Callable[[int], list[Pass[BatchT]]]:
         """What makes this process's part of a step's examples, in the passes of accumulation.
 
         Args:
             step, position: a step and the place of its first example in the data; others lie before and after it.
         """
-        size, accumulation = self._settings.batch.size, self._settings.batch.accumulation
-        mine = size // (self._world.size * accumulation)
+        ahead = position // self._settings.batch.size - step
 
-        def passes(of: int) -> list[BatchT]:
-            first = position + (of - step) * size + self._world.rank * mine * accumulation
-            parts = (first + part * mine for part in range(accumulation))
-            return [self._family.batch(range(part, part + mine)) for part in parts]
+        def passes(of: int) -> list[Pass[BatchT]]:
+            return [
+                (self._family.batch(positions or range(1)), bool(positions))
+                for positions in self._slices.of(of + ahead, self._world.rank)
+            ]
 
         return passes
 
     def _positions(self, first: int) -> range:
         return range(first, first + self._settings.batch.size)
 
-    def _agree(self, passes: list[BatchT] | None) -> tuple[int, bool]:
+    def _agree(self, passes: list[Pass[BatchT]] | None) -> tuple[int, bool]:
         """Before a step: (predictions that it trains on, whether any process wants to stop).
 
         A process that was told to stop while it waited for its data has none.
         """
         self._pulse.enter(Phase.MEET, self.state.step)
-        wishes = torch.tensor([sum(b.counted for b in passes or ()), int(passes is None or self._should_stop())])
+        counted = sum(batch.counted for batch, counts in passes or () if counts)
+        wishes = torch.tensor([counted, int(passes is None or self._should_stop())])
         counted, stop = (int(value) for value in self._world.sum(wishes).tolist())
         return counted, stop > 0
 
-    def _step(self, passes: list[BatchT], counted: int, progress: Progress | None) -> None:
+    def _step(self, passes: list[Pass[BatchT]], counted: int, progress: Progress | None) -> None:
         """One optimizer step on so many predictions.
 
         Nothing here waits for a GPU but the look at the step before, whose numbers are there by now.
@@ -277,14 +275,14 @@ class Trainer(Generic[BatchT]):
         rate = self._rate(self.state.step)
         sums: dict[str, Tensor] = {}
         self._buffers.remember()
-        for index, batch in enumerate(passes):
+        for index, (batch, counts) in enumerate(passes):
             self._engine.begin_pass(last=index == len(passes) - 1)
             with autocast(self._world.device, self.state.precision):
                 loss = self._family.loss(self._engine.parallel, batch.to(self._world.device))
             # Gradients are averaged over processes: times their number makes it the mean over the whole batch.
-            self._engine.backward(loss.total * (self._world.size / counted))
+            self._engine.backward(loss.total * (counts * self._world.size / counted))
             for name, value in {TOTAL: loss.total, **loss.terms}.items():
-                sums[name] = sums.get(name, 0.0) + value.detach().double()
+                sums[name] = sums.get(name, 0.0) + value.detach().double() * counts
         self._look(progress)  # before the weights change: the average takes up those of the step before
 
         def judge(norm: Tensor, overflowed: Tensor | None) -> Tensor:

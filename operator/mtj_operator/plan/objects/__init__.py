@@ -7,12 +7,13 @@ from mtj_operator.plan.objects.child import Attempt, Child, Object, Owner
 from mtj_operator.plan.objects.config_map import config_map
 from mtj_operator.plan.objects.gang import uses_workload, workload
 from mtj_operator.plan.objects.job import job as job_of
+from mtj_operator.plan.objects.room import room
 from mtj_operator.plan.objects.service import service
 from mtj_operator.plan.objects.site import stages_on_cluster
 from mtj_operator.plan.settings import ClusterSettings
 from mtj_operator.plan.stages import Stage
 
-__all__ = ["Child", "Object", "Owner", "children", "stages_on_cluster"]
+__all__ = ["Child", "Object", "Owner", "children", "room_beside", "stages_on_cluster"]
 
 
 def children(
@@ -36,3 +37,15 @@ def children(
         made.append(Child(workload(whole), "create"))
     made.append(Child(job_of(whole, read), "create"))
     return tuple(made)
+
+
+def room_beside(
+    job: MusicTrainingJob, owner: Owner, stage: Stage, attempt: int, missing: int, settings: ClusterSettings
+) -> Child:
+    """What looks for room for more nodes, beside an attempt that goes without them.
+
+    Args:
+        job, owner, stage, attempt, settings: as of ``children``, of the attempt under way.
+        missing: how many more nodes.
+    """
+    return Child(room(Attempt(job, owner, stage, attempt, settings), missing), "create")

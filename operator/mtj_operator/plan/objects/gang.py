@@ -25,13 +25,17 @@ def uses_workload(attempt: Attempt) -> bool:
 
 
 def workload(attempt: Attempt) -> Object:
-    """The Workload of a stage: it is the same for each attempt, whose pods are told apart as its replicas."""
-    owner, stage = attempt.owner, attempt.stage
+    """The Workload of a stage: it is the same for each attempt, whose pods are told apart as its replicas.
+
+    An elastic gang begins to start with its fewest pods: how many more find room is what its size follows from.
+    """
+    owner, stage, training = attempt.owner, attempt.stage, attempt.job.spec.training
+    fewest = stage.nodes if training is None else training.min_nodes
     return {
         "apiVersion": "scheduling.k8s.io/v1alpha1",
         "kind": "Workload",
         "metadata": metadata(names.gang(owner.name, stage.name), owner, job_labels(owner)),
-        "spec": {"podGroups": [{"name": stage.name, "policy": {"gang": {"minCount": stage.nodes}}}]},
+        "spec": {"podGroups": [{"name": stage.name, "policy": {"gang": {"minCount": fewest}}}]},
     }
 
 

@@ -22,6 +22,11 @@ def attempt(job: str, stage: str, number: int) -> str:
     return f"{job}-{stage}-{number}"
 
 
+def room(job: str, number: int) -> str:
+    """Of the Job that looks for room for the nodes that an attempt at training goes without."""
+    return f"{job}-room-{number}"
+
+
 def gang(job: str, stage: str) -> str:
     """Of the Workload that has the pods of a stage start together."""
     return f"{job}-{stage}"

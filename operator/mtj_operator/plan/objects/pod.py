@@ -13,6 +13,7 @@ from mtj_operator.plan.objects.environment import TERMINATION_LOG, environment, 
 from mtj_operator.plan.objects.gang import placement
 from mtj_operator.plan.objects.metadata import attempt_labels
 from mtj_operator.plan.objects.resources import requirements
+from mtj_operator.plan.objects.tolerations import tolerations
 from mtj_operator.plan.objects.volumes import mounts, volumes
 
 USER = 65532
@@ -95,7 +96,7 @@ def _wishes(attempt: Attempt) -> Object:
         "serviceAccountName": template.service_account_name,
         "imagePullSecrets": [{"name": name} for name in template.image_pull_secrets],
         "nodeSelector": scheduling.node_selector,
-        "tolerations": [one.model_dump(by_alias=True, exclude_none=True) for one in scheduling.tolerations],
+        "tolerations": tolerations(scheduling),
         "priorityClassName": scheduling.priority_class_name,
     }
     return {name: wish for name, wish in wishes.items() if wish}

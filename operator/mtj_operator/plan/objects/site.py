@@ -12,13 +12,18 @@ from mtj_operator.plan.settings import ClusterSettings
 from mtj_operator.plan.stages import STAGES, Plan, Site, plan
 
 
-def stages_on_cluster(job: MusicTrainingJob, settings: ClusterSettings) -> Plan:
+def stages_on_cluster(job: MusicTrainingJob, settings: ClusterSettings, nodes: int | None = None) -> Plan:
     """The stages of a resolved job, each with the pods that it takes.
+
+    Args:
+        job: the job.
+        settings: the cluster's.
+        nodes: on how many nodes it trains, if these are fewer than the job asks for.
 
     Raises:
         JobError: the job cannot run on a cluster as it is written.
     """
     site = Site(python=settings.python, job_file=JOB_FILE, cores_of=cores(job.spec.scheduling, STAGES), nodes=NODES)
-    found = plan(on_cluster(job), site)
+    found = plan(on_cluster(job), site, nodes)
     check(job, found)
     return found

@@ -53,7 +53,9 @@ def gang_scheduling(job: MusicTrainingJob, settings: ClusterSettings) -> tuple[F
     if queue is not None:
         return (Fact("GangScheduling", "True", "Kueue", f"the queue {queue} admits its pods together"),)
     if settings.gangs:
-        return (Fact("GangScheduling", "True", "WorkloadAPI", "the scheduler starts its pods together or not at all"),)
+        fewest = job.spec.training.min_nodes or job.spec.training.nodes
+        some = "its pods" if fewest == job.spec.training.nodes else f"at least {fewest} of its pods"
+        return (Fact("GangScheduling", "True", "WorkloadAPI", f"the scheduler starts {some} together or not at all"),)
     message = (
         "pods are scheduled one by one, so that some may hold nodes while others wait; for gangs, name a queue of "
         "Kueue as scheduling.queue, or serve scheduling.k8s.io/v1alpha1"

@@ -21,18 +21,19 @@ from mtj_api import JobError, MusicTrainingJob, resolved_job
 from mtj_api.contract import OUT_OF_MEMORY_ENV
 from mtj_api.status import Condition, JobState, JobStatus, StageStatus
 from mtj_operator.plan.job_defaults import with_defaults
-from mtj_operator.plan.objects import Child, Owner, children, stages_on_cluster
+from mtj_operator.plan.objects import Child, Owner, children, room_beside, stages_on_cluster
 from mtj_operator.plan.observed import Observed, Resource
 from mtj_operator.plan.places import on_cluster
 from mtj_operator.plan.settings import ClusterSettings
 from mtj_operator.plan.sources import with_sources
-from mtj_operator.plan.stages import Plan
+from mtj_operator.plan.stages import Plan, Stage
+from mtj_operator.plan.story import elastic
 from mtj_operator.plan.story.clock import rfc3339, seconds_of
 from mtj_operator.plan.story.conditions import Fact, conditions, facts, gang_scheduling
-from mtj_operator.plan.story.course import Settled, go_on, settle
+from mtj_operator.plan.story.course import Settled, Turn, go_on, settle
 from mtj_operator.plan.story.decision import Decision, Deletion, StoryEvent
 from mtj_operator.plan.story.idling import GPUS_IDLE, Use, complaint, idling_facts, lasting, suspension, use_of
-from mtj_operator.plan.story.leftovers import leftovers
+from mtj_operator.plan.story.leftovers import leftovers, lost_pods
 from mtj_operator.plan.story.marking import marks
 from mtj_operator.plan.story.reading import remembered, seconds_to_keep, stage_names, wanted
 from mtj_operator.plan.story.results import checkpoint_of, evaluation_of, output_of, progress_of
@@ -73,6 +74,7 @@ class _Chapter:
         self.before = before
         self.seen = seen
         self.job = with_defaults(wanted(observed.resource), settings.job_defaults)
+        self.bounds = elastic.bounds_of(self.job)
         self.sources = look_for(self.job, observed.resource, before, observed.others)
         if before.observed_generation != observed.resource.generation or not before.stages:
             _ = self._plan  # refuses what no cluster can run
@@ -107,13 +109,13 @@ class _Chapter:
         if self.use is Use.IDLE and scheduling.idle_gpus.action == "suspend" and not scheduling.suspend:
             self.suspension = suspension(scheduling.idle_gpus, self.resource.generation, self.seen.now)
         image = scheduling.image or self.settings.trainer_image
-        turn = go_on(settled, self.seen, scheduling, image, self.sources.message, self.suspension)
+        turn = self._explained(go_on(settled, self.seen, scheduling, image, self.sources.message, self.suspension))
         self._put(turn.row)
         status = self._status(turn.state, turn.reason, f"{stage}: {turn.message}", turn.row)
         if self.sources.found:
             decision = self._decision(status, events, wake=self.seen.now)
         else:
-            decision = self._decision(status, events, self._children(stage, turn.make), turn.wake)
+            decision = self._decision(status, events, self._children(turn), turn.wake)
         return replace(decision, waits_for=self.sources.waits_for, marks=marks(status, self.seen))
 
     @cached_property
@@ -135,6 +137,8 @@ class _Chapter:
             if row.state == "Succeeded":
                 continue
             settled = settle(row, self.seen, self.job.spec.scheduling)
+            if self.bounds is not None and row.name == "train" and not self.job.spec.scheduling.suspend:
+                settled = elastic.resized(settled, self.seen, self.bounds)
             events += settled.events
             self._put(settled.row)
             if settled.row.state != "Succeeded":
@@ -144,15 +148,32 @@ class _Chapter:
     def _put(self, row: StageStatus) -> None:
         self.rows = [row if row.name == one.name else one for one in self.rows]
 
-    def _children(self, stage: str, attempt: int) -> tuple[Child, ...]:
-        if not attempt:
-            return ()
+    def _explained(self, turn: Turn) -> Turn:
+        """The turn, saying why it has fewer nodes than the job asks for."""
+        if self.bounds is None or turn.row.state != "Running":
+            return turn
+        message = f"{turn.message}{elastic.explained(turn.row, self.bounds)}"
+        return replace(turn, message=message, row=turn.row.model_copy(update={"message": message}))
+
+    def _children(self, turn: Turn) -> tuple[Child, ...]:
         owner = Owner(self.resource.namespace, self.resource.name, self.resource.uid)
-        planned = next(one for one in self._plan.stages if one.name == stage)
-        row = _row(self.rows, stage)
-        if row is not None and row.out_of_memory:
+        row = turn.row
+        if turn.make:
+            return children(self._resolved, owner, self._stage(row), turn.make, self.settings)
+        missing = elastic.missing(row, self.seen, self.bounds) if self.bounds is not None else 0
+        if not missing:
+            return ()
+        return (room_beside(self._resolved, owner, self._stage(row), row.attempt, missing, self.settings),)
+
+    def _stage(self, row: StageStatus) -> Stage:
+        """The stage of a row, on as many nodes as the row has, which is told if memory ran out before."""
+        plan = self._plan
+        if self.bounds is not None and row.elastic is not None and row.elastic.nodes < self.bounds.wanted:
+            plan = stages_on_cluster(self._resolved, self.settings, row.elastic.nodes)
+        planned = next(stage for stage in plan.stages if stage.name == row.name)
+        if row.out_of_memory:
             planned = replace(planned, environment={**planned.environment, OUT_OF_MEMORY_ENV: "1"})
-        return children(self._resolved, owner, planned, attempt, self.settings)
+        return planned
 
     def _started(self) -> str | None:
         return self.before.start_time or min((row.start_time for row in self.rows if row.start_time), default=None)
@@ -198,6 +219,7 @@ class _Chapter:
                 "message": message,
                 "start_time": self._started(),
                 "completion_time": self.rows[-1].completion_time if current is None else None,
+                "nodes": elastic.shown(train, self.bounds) if train is not None and self.bounds is not None else None,
                 "conditions": conditions(self.before.conditions, found, generation, self.seen.now),
                 "stages": self.rows,
                 "suspension": self.suspension,
@@ -217,6 +239,8 @@ class _Chapter:
     ) -> Decision:
         final = after.state in ("Succeeded", "Failed")
         times = [] if final else [wake, self._deadline(), *self.seen.lost_times()]
+        if self.bounds is not None and (train := _row(self.rows, "train")) is not None:
+            times += elastic.times(train, self.seen, self.bounds)
         times.append(_end_of_life(self.resource, after))
         return _with_deletions(
             Decision(after, children=made, events=(*events, *turns(self.before, after))), self.before, self.seen, times
@@ -266,7 +290,10 @@ def _with_deletions(decision: Decision, before: JobStatus, seen: Seen, times: It
     return Decision(
         decision.status,
         decision.children,
-        tuple(Deletion("Job", job.name, job.uid) for job in now.values()),
+        (
+            *(Deletion("Job", job.name, job.uid) for job in now.values()),
+            *(Deletion("Pod", pod.name, pod.uid) for pod in lost_pods(before, seen)),
+        ),
         decision.events,
         min(wakes) - seen.now if wakes else None,
     )

@@ -11,7 +11,10 @@ from mtj_operator.plan.objects import Child
 
 @dataclass(frozen=True)
 class Deletion:
-    """A child to delete in the background; one of the same name with another uid is somebody else's."""
+    """A child to delete in the background; one of the same name with another uid is somebody else's.
+
+    A ``Pod`` is deleted without waiting for its node, which does not answer.
+    """
 
     kind: str
     name: str

@@ -1,4 +1,4 @@
-"""What is left of attempts that are over, by the status as it stands: Jobs to delete, each with the time when.
+"""What is left of attempts that are over, by the status as it stands: Jobs to delete, with the time when, and pods.
 
 Invariant: nothing is deleted whose end is not yet in the status; the Job under way is never among it.
 """
@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from mtj_api.status import JobStatus, StageStatus
-from mtj_operator.plan.observed import JobSnapshot
+from mtj_operator.plan.observed import JobSnapshot, PodSnapshot
 from mtj_operator.plan.story.clock import seconds_of
-from mtj_operator.plan.story.seen import Seen, has_ended, has_stopped
+from mtj_operator.plan.story.seen import Seen, attempt_of, has_ended, has_stopped, is_lost
 from mtj_operator.plan.story.verdict import HEADED
 
 KEPT = 2
@@ -37,6 +37,28 @@ def leftovers(status: JobStatus, seen: Seen) -> Iterator[tuple[JobSnapshot, floa
         elif _is_over(row, attempt):
             retry = seconds_of(row.retry_time) if row.state == "Retrying" else None
             yield job, retry if retry is not None and _is_ending(job, stage, seen) else 0.0
+    train = rows.get("train", StageStatus(name="train"))
+    for attempt, room in seen.rooms.items():
+        if not room.deleted and (final or not _may_grow(train, attempt)):
+            yield room, 0.0
+
+
+def lost_pods(status: JobStatus, seen: Seen) -> Iterator[PodSnapshot]:
+    """Pods of attempts that are over, on nodes that are known not to answer.
+
+    No kubelet will ever confirm their end, and until somebody takes them away they count against quotas.
+    """
+    rows = {row.name: row for row in status.stages}
+    for job, pods in seen.pods.items():
+        found = attempt_of(seen.name, job)
+        if found is not None and not _is_over(rows.get(found[0], StageStatus(name=found[0])), found[1]):
+            continue
+        yield from (pod for pod in pods if pod.silent and is_lost(pod, seen.now))
+
+
+def _may_grow(train: StageStatus, attempt: int) -> bool:
+    """Whether what looks for room beside an attempt is wanted; it holds the room until the next attempt is there."""
+    return train.attempt == attempt and train.state in ("Pending", "Running", "Retrying")
 
 
 def _is_over(row: StageStatus, attempt: int) -> bool:

@@ -16,7 +16,8 @@ LOST_AFTER = 30.0
 """Seconds after which a pod that should be gone is held to be lost with its node.
 
 The kubelet of a node that lives confirms the end of a pod when the pod's grace is over. One that does not answer never
-will, and a job that waited for it would end with the node.
+will, and a job that waited for it would end with the node. Where the node itself is known not to answer, nothing is
+waited for.
 """
 
 
@@ -31,8 +32,10 @@ def has_stopped(pod: PodSnapshot) -> bool:
 
 
 def is_lost(pod: PodSnapshot, now: float) -> bool:
-    """Whether a pod should have been gone for so long that its node must be."""
-    return not has_stopped(pod) and pod.deleted and pod.vanishes is not None and now >= pod.vanishes + LOST_AFTER
+    """Whether a pod that should go is on a node that is gone, or should have been gone for so long that it must be."""
+    if has_stopped(pod) or not pod.deleted:
+        return False
+    return pod.silent or (pod.vanishes is not None and now >= pod.vanishes + LOST_AFTER)
 
 
 def is_alive(pod: PodSnapshot, now: float) -> bool:
@@ -48,8 +51,9 @@ class Seen:
         name: of the job.
         own: its Jobs by stage and attempt.
         strangers: names of Jobs with its labels that belong to another, such as an earlier job of the same name.
+        rooms: its Jobs that look for room, by the attempt that they stand beside.
         pods: by the name of their Job, in the order of their indexes.
-        alive: every pod that may still do something, whoever's it is.
+        alive: every pod that may still do something, whoever's it is; those that only hold room do nothing.
         refusals: by Job, why the cluster does not make it, or no pods for it.
         now: seconds since 1970.
     """
@@ -57,6 +61,7 @@ class Seen:
     name: str
     own: dict[tuple[str, int], JobSnapshot]
     strangers: frozenset[str]
+    rooms: dict[int, JobSnapshot]
     pods: dict[str, tuple[PodSnapshot, ...]]
     alive: tuple[PodSnapshot, ...]
     refusals: dict[str, str]
@@ -69,6 +74,10 @@ class Seen:
     def pods_of(self, stage: str, attempt: int) -> tuple[PodSnapshot, ...]:
         """The pods of an attempt."""
         return self.pods.get(names.attempt(self.name, stage, attempt), ())
+
+    def pods_of_room(self, attempt: int) -> tuple[PodSnapshot, ...]:
+        """The pods that hold room for more nodes than an attempt has."""
+        return self.pods.get(names.room(self.name, attempt), ())
 
     def attempt_after(self, stage: str, attempt: int) -> int | None:
         """The next attempt at a stage that has a Job."""
@@ -85,7 +94,7 @@ def look(observed: Observed, now: float) -> Seen:
     own = {
         attempt: job
         for job in observed.jobs
-        if job.owner == resource.uid and (attempt := _attempt(resource.name, job.name)) is not None
+        if job.owner == resource.uid and (attempt := attempt_of(resource.name, job.name)) is not None
     }
     done = {job.name for job in own.values() if job.succeeded}
     pods: dict[str, list[PodSnapshot]] = {}
@@ -95,16 +104,33 @@ def look(observed: Observed, now: float) -> Seen:
         name=resource.name,
         own=own,
         strangers=frozenset(job.name for job in observed.jobs if job.owner != resource.uid),
+        rooms={
+            number: job
+            for job in observed.jobs
+            if job.owner == resource.uid and (number := _room(resource.name, job.name)) is not None
+        },
         pods={job: tuple(found) for job, found in pods.items()},
-        alive=tuple(pod for found in pods.values() for pod in found if pod.job not in done and is_alive(pod, now)),
+        alive=tuple(
+            pod
+            for job, found in pods.items()
+            if job not in done and _room(resource.name, job) is None
+            for pod in found
+            if is_alive(pod, now)
+        ),
         refusals=observed.refusals,
         now=now,
     )
 
 
-def _attempt(name: str, job: str) -> tuple[str, int] | None:
+def attempt_of(name: str, job: str) -> tuple[str, int] | None:
     """Stage and attempt by the name of a Job, as its labels may have been edited; ``None`` for a name of no attempt."""
     stage, _, number = job.removeprefix(f"{name}-").rpartition("-")
     if stage not in STAGES or not number.isdecimal() or job != names.attempt(name, stage, int(number)):
         return None
     return stage, int(number)
+
+
+def _room(name: str, job: str) -> int | None:
+    """Beside which attempt a Job looks for room, by its name; ``None`` for another Job."""
+    number = job.rpartition("-")[2]
+    return int(number) if number.isdecimal() and job == names.room(name, int(number)) else None

@@ -19,6 +19,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from mtj_api import JobError
+from mtj_api.passes import passes_of, sequences_in_a_pass
 from mtj_api.spec import Training
 from mtj_trainer.adaptation.injected import injected_layers
 from mtj_trainer.train.distributed import World
@@ -230,7 +231,6 @@ class ZeroEngine:
 
 def _config(settings: Training, world: World) -> dict[str, Any]:
     """DeepSpeed's configuration: https://www.deepspeed.ai/docs/config-json"""
-    passes = settings.batch.accumulation
     cpu = {"device": "cpu"}
     zero: dict[str, Any] = {"stage": settings.deepspeed.zero_stage, "overlap_comm": world.device.type == "cuda"}
     if settings.deepspeed.offload != "none":
@@ -240,8 +240,8 @@ def _config(settings: Training, world: World) -> dict[str, Any]:
     if settings.deepspeed.zero_stage == 3:
         zero["stage3_param_persistence_threshold"] = 0  # else small ones lie on every process besides
     return {
-        "train_micro_batch_size_per_gpu": settings.batch.size // (passes * world.size),
-        "gradient_accumulation_steps": passes,
+        "train_micro_batch_size_per_gpu": sequences_in_a_pass(settings, world.size),
+        "gradient_accumulation_steps": passes_of(settings, world.size),
         "gradient_clipping": settings.optimizer.gradient_clip,
         "zero_optimization": zero,
         "zero_force_ds_cpu_optimizer": False,  # PyTorch's AdamW is as fast on a CPU, and needs no compiler
