@@ -1,7 +1,7 @@
 """The kinds of objects that the operator deals with, and what it does with each.
 
-Invariant: the client does nothing that is not in ``USES``, ``CLUSTER_USES`` or ``LEASE_USES``, and the roles of ``charts/mtj-operator``
-grant exactly that.
+Invariant: the client does nothing that is not in ``USES``, ``CLUSTER_USES`` or ``LEASE_USES``, and the roles of
+``charts/mtj-operator`` grant exactly that.
 """
 
 from __future__ import annotations
