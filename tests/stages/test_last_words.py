@@ -37,6 +37,7 @@ run_stage(main, has_gang={})
         ("raise ValueError('no such thing\\nand more')", 1, "ValueError: no such thing"),
         ("raise KeyError", 1, "KeyError"),
         ("raise PeerLost", 69, None),
+        ("raise PeerLost('a later run took over')", 69, "a later run took over"),
         ("os.kill(os.getpid(), signal.SIGTERM)", 75, None),
     ],
 )

@@ -11,6 +11,7 @@ Each rank plays its part once all have begun:
     work       works until it is told to stop, and is ended by that
     deaf       works, and does not listen
     follow     works until another rank has failed, and a little later ends with 69, as training does
+    replaced   ends with 69 and says why, as where a later run has its checkpoints
     late-CODE  does something wrong, and is slow to leave: the others notice before
 
 and with a pulse, as training has one:
@@ -115,10 +116,15 @@ def main(folder: Path, parts: list[str]) -> int:
     if part == "save":
         time.sleep(SAVING_SECONDS)
         (folder / f"saved-{rank}").touch()
+    if part == "replaced":
+        (folder / "failed").touch()
+        from mtj_trainer.stage import leave_sentence  # the other parts begin sooner without it
+
+        leave_sentence("a later run has taken over")
     if part.startswith("late-"):
         (folder / "failed").touch()
         time.sleep(SAVING_SECONDS)
-    codes = {"done": 0, "save": 75, "follow": 69, "work": 1, "deaf": 1}
+    codes = {"done": 0, "save": 75, "follow": 69, "replaced": 69, "work": 1, "deaf": 1}
     return codes[part] if part in codes else int(part.removeprefix("late-"))
 
 

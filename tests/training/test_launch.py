@@ -153,6 +153,7 @@ def started(machines: ExitStack, machine: Machine) -> Machine:
         (("done", "done"), 0, ""),
         (("follow", "late-65"), 65, ""),
         (("kill", "follow"), 1, "ended by SIGKILL"),
+        (("replaced", "follow"), 69, "a later run has taken over"),
     ],
 )
 def test_one_machine_ends_as_the_process_that_was_the_cause(

@@ -250,12 +250,14 @@ class CheckpointFolder:
 
         Raises:
             Damaged: one of them is not as it was written.
+            StorageUnavailable: they cannot be reached, or this disk is full.
         """
         folder, local, name = self.folder.child(_name(step)), LocalFolder(), MANIFEST
         try:
             manifest = Manifest.decode(folder.read(MANIFEST))
-            for name in FILES:
-                manifest.check(name, folder.fetch(name, local.path / name))
+            with disk_explained(local.path):
+                for name in FILES:
+                    manifest.check(name, folder.fetch(name, local.path / name))
         except FileNotFoundError:
             local.close()
             raise Damaged(f"{name} is lost") from None
