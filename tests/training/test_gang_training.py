@@ -173,17 +173,16 @@ def test_a_stop_of_one_machine_is_a_checkpoint_of_both_and_a_rerun_computes_the_
 
 
 @pytest.mark.parametrize(
-    ("phase", "reaches", "steps"),
+    ("phase", "reaches", "told", "steps"),
     [
-        pytest.param("loading", (0, 1), [], id="loading the model"),
-        pytest.param("data", (1,), [3], id="waiting for data"),
-        pytest.param("validating", (0, 1), [4], id="validating"),
-        pytest.param("saving", (0,), [], id="storing a checkpoint"),
+        pytest.param("loading", (0, 1), 0, [], id="loading the model"),
+        pytest.param("data", (1,), 1, [3], id="waiting for data"),
+        pytest.param("validating", (0, 1), 1, [4], id="validating"),
+        pytest.param("saving", (0,), 0, [2], id="storing a checkpoint"),
     ],
 )
-@pytest.mark.parametrize("told", [0, 1])
 def test_a_stop_saves_what_is_done_on_both_whatever_they_are_at(
-    machines: ExitStack, tmp_path: Path, data: str, phase: str, reaches: tuple[int, ...], steps: list[int], told: int
+    machines: ExitStack, tmp_path: Path, data: str, phase: str, reaches: tuple[int, ...], told: int, steps: list[int]
 ) -> None:
     every = {"validating": {"validate": 4}, "saving": {"checkpoint": 2}}.get(phase, {})
     held_up = gang(machines, tmp_path, data, held_up=phase, **every)
@@ -193,10 +192,8 @@ def test_a_stop_saves_what_is_done_on_both_whatever_they_are_at(
         both[told].send_signal(signal.SIGTERM)
     assert [machine.wait(120) for machine in both] == [ExitCode.INTERRUPTED] * 2, held_up.printed
     assert "Traceback" not in held_up.printed
-    if phase == "saving":  # the one that was being stored, and where training had come meanwhile
-        assert held_up.complete[0] == 2
-    else:
-        assert held_up.complete == steps
+    assert held_up.complete[: len(steps)] == steps
+    assert len(held_up.complete) == len(steps) or phase == "saving"  # it may have come further while it was stored
 
 
 def test_a_hang_ends_both_with_a_word_on_where_and_a_rerun_goes_on(
