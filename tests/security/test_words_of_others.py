@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
 from mtj_api import JobError, parse_job
-from mtj_operator.control.log import _Json, _Words
+from mtj_operator.control.log import _FIELDS, _Json, _Words
 from mtj_operator.execute.local import _sentence
 from mtj_operator.plan.story import words
 from mtj_trainer.progress import Progress
@@ -39,7 +39,7 @@ def test_an_error_is_one_printable_line(what: str, where: str, instead: str) -> 
     assert str(JobError(what, where=where, instead=instead)).isprintable()
 
 
-def test_the_last_words_of_a_stage_are_printable(tmp_path: object) -> None:
+def test_the_last_words_of_a_stage_are_printable() -> None:
     assert words.wrong_job(ESCAPES).isprintable()
     assert words.crash("train", 1, "", ESCAPES).isprintable()
 
@@ -60,7 +60,7 @@ def test_so_are_lines_of_progress() -> None:
 @pytest.mark.parametrize("formatter", [_Words(), _Json()])
 def test_so_are_lines_of_the_operators_log(formatter: logging.Formatter) -> None:
     record = logging.LogRecord("mtj.reconcile", logging.INFO, "", 0, "made", (), None)
-    record.fields = {"message": ESCAPES, "other": 'x" level=ERROR\nERROR forged'}
+    setattr(record, _FIELDS, {"message": ESCAPES, "other": 'x" level=ERROR\nERROR forged'})
     assert formatter.format(record).isprintable()
 
 

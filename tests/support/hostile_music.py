@@ -116,10 +116,12 @@ def damaged(count: int, seed: int) -> Iterator[tuple[str, bytes]]:
 def _damage(data: bytearray, random: Random) -> bytes:
     header = min(len(data), 200)  # where sizes and rates are
     for _ in range(random.randint(1, 8)):
-        at = random.randrange(header if random.random() < 0.7 else len(data)) % max(1, len(data))
+        if not data:
+            break
+        at = random.randrange(header if random.random() < 0.7 else len(data)) % len(data)
         match random.randrange(6):
             case 0:
-                data[at : at + 1] = bytes([data[at] ^ 1 << random.randrange(8)]) if data else b""
+                data[at : at + 1] = bytes([data[at] ^ 1 << random.randrange(8)])
             case 1:
                 data[at : at + 4] = random.choice([b"\xff\xff\xff\xff", bytes(4), b"\x7f\xff\xff\xff", b"\x80\0\0\0"])
             case 2:
