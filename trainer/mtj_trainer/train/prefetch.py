@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Generic, TypeVar
 
@@ -30,7 +30,7 @@ class Prefetcher(Generic[T]):
         self._ready: deque[Future[T]] = deque()
         self.waited_seconds = 0.0
 
-    def __iter__(self) -> Iterator[T]:
+    def __iter__(self) -> Generator[T, None, None]:
         try:
             while True:
                 while len(self._ready) < self._ahead and (index := next(self._left, None)) is not None:
