@@ -49,6 +49,7 @@ def train(
     stop_after: int,
     poisoned: Sequence[int] = (),
     kind: str = "loss nan",
+    least: int = bad_steps.LEAST,
 ) -> None:
     """Train in ``folder`` with these further lines of ``training``, up to a step.
 
@@ -57,7 +58,9 @@ def train(
     Args:
         poisoned: steps whose batches are, in an example of the last process.
         kind: of the poison.
+        least: good steps before there are spikes.
     """
+    bad_steps.LEAST = least
     Path(folder).mkdir(parents=True, exist_ok=True)
     job = parse_job(JOB.format(training=training, precision=precision)).job
     settings = job.spec.training
@@ -92,7 +95,6 @@ def train(
 
 
 if __name__ == "__main__":
-    bad_steps.LEAST = 5  # these runs are short
     with join_world() as joined:
         for run in json.loads(sys.argv[1]):
             train(joined, **run)
