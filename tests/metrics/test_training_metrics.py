@@ -11,6 +11,7 @@ from collections.abc import Iterator
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from mtj_trainer.train.bad_steps import StepHistory
 from mtj_trainer.train.checkpoint import Complete, Faults
 from mtj_trainer.train.metrics import TrainingMetrics
 from mtj_trainer.train.pulse import Phase, Pulse
@@ -55,15 +56,24 @@ def get(port: int, path: str, accept: str = "") -> tuple[str, str]:
 def scrape(port: int) -> dict[str, float]:
     _, text = get(port, "/metrics")
     samples = [sample for family in text_string_to_metric_families(text) for sample in family.samples]
-    assert all(sample.labels == LABELS for sample in samples)
-    return {sample.name: sample.value for sample in samples if not sample.name.startswith("mtj_cpu_")}
+    assert all(LABELS.items() <= sample.labels.items() for sample in samples)
+    told = (sample for sample in samples if not sample.name.startswith("mtj_cpu_"))
+    return {
+        " ".join([sample.name, *sorted(dict(sample.labels.items() - LABELS.items()).values())]): sample.value
+        for sample in told
+    }
 
 
+NO_TROUBLE = {
+    "mtj_train_bad_steps_total not_finite": 0.0,
+    "mtj_train_bad_steps_total spike": 0.0,
+    "mtj_train_rollbacks_total": 0.0,
+}
 NOTHING = dict.fromkeys(("loss", "learning_rate", "tokens_per_second", "eta_seconds", "checkpoint", "gpu_idle"))
 
 
 def test_before_the_first_logged_step(metrics: TrainingMetrics, port: int) -> None:
-    assert scrape(port) == {"mtj_train_checkpoint_seconds_total": 0.0}
+    assert scrape(port) == {"mtj_train_checkpoint_seconds_total": 0.0} | NO_TROUBLE
     beginning = {"stage": "train", "rank": 3, "processes": 1, "step": 0, "of": 0}
     assert json.loads(get(port, "/progress")[1]) == beginning | NOTHING
 
@@ -97,6 +107,17 @@ def test_a_scrape_has_the_latest_logged_step(metrics: TrainingMetrics, port: int
         "mtj_train_tokens_per_second": 15_246.5,
         "mtj_train_data_wait_seconds_total": 0.5,
         "mtj_train_checkpoint_seconds_total": 0.75,
+        **NO_TROUBLE,
+    }
+
+
+def test_bad_steps_are_counted_by_kind(metrics: TrainingMetrics, port: int) -> None:
+    metrics.observe_history(StepHistory(not_finite=2, spikes=1, rollbacks=3))
+    served = scrape(port)
+    assert {name: served[name] for name in NO_TROUBLE} == {
+        "mtj_train_bad_steps_total not_finite": 2.0,
+        "mtj_train_bad_steps_total spike": 1.0,
+        "mtj_train_rollbacks_total": 3.0,
     }
 
 

@@ -82,6 +82,7 @@ def train(
     lose_after: int | None = None,
     poisoned: Sequence[int] = (),
     kind: str = "loss nan",
+    least: int = bad_steps.LEAST,
 ) -> None:
     """Train in ``folder`` with these further lines of ``training``, up to a step, to stop there or to be lost.
 
@@ -91,7 +92,9 @@ def train(
     Args:
         poisoned: steps whose batches are, in an example of the last process.
         kind: of the poison.
+        least: good steps before there are spikes.
     """
+    bad_steps.LEAST = least
     Path(folder).mkdir(parents=True, exist_ok=True)
     job = parse_job(JOB.format(training=training, precision=precision)).job
     settings = job.spec.training
@@ -140,7 +143,6 @@ def _should_stop(step: Callable[[], int], stop_after: int, lose_after: int | Non
 
 
 if __name__ == "__main__":
-    bad_steps.LEAST = 5  # these runs are short
     with join_world() as joined:
         for run in json.loads(sys.argv[1]):
             train(joined, **run)

@@ -67,11 +67,9 @@ class BadSteps(SpecModel):
     As in OLMo 2 (arXiv 2501.00656) and PaLM (arXiv 2204.02311)."""
 
     spike: float = Field(default=10.0, ge=0.0, le=1000.0)
-    """Standard deviations above the median of the 128 steps before it, at which a loss or gradient is one; 0 is never.
-    """
+    """Standard deviations above the median of 128 steps before, at which a loss or gradient is one; 0 is never."""
     roll_back_after: int = Field(default=10, ge=1, le=100)
-    """Of the last 100 steps so many bad ones: training goes back to the last good checkpoint, and on past their data.
-    """
+    """So many bad ones among 100 steps: training goes back to the last good checkpoint, and on past their data."""
     fail_after: int = Field(default=3, ge=0, le=100)
     """Of such returns so many without a new good checkpoint: the next time the job fails; 0 is at once."""
 

@@ -68,13 +68,10 @@ def check_memory(job: MusicTrainingJob, machine: Machine) -> None:
     Raises:
         JobError: it cannot, even where it needs less than it seems to.
     """
-    if machine.gpus or machine.memory is None:
+    if machine.gpus or machine.memory is None or job.spec.training is None:
         return
     lacking = shortage(job.spec, machine.memory, started_sizes(job))
-    if lacking is None or not lacking.certain:
-        return
-    finds_passes = job.spec.training is not None and job.spec.training.batch.auto
-    if not (finds_passes and lacking.helped_by_passes):
+    if lacking is not None and lacking.certain and not (job.spec.training.batch.auto and lacking.helped_by_passes):
         raise JobError(lacking.what, where="spec.training", instead=lacking.instead)
 
 
