@@ -113,8 +113,8 @@ class Losses(SpecModel):
     )
 
     waveform: float = Field(default=0.006, ge=0.0, le=1000.0)
-    """Mean absolute difference of the samples. With much of it, such as 0.1, codes follow the phase of the waveform: the
-    sound is closer, and a model that is to write such codes hardly learns to."""
+    """Mean absolute difference of the samples. With much of it, such as 0.1, codes follow the phase of the waveform:
+    the sound is closer, and a model that is to write such codes hardly learns to."""
     stft: float = Field(default=2.0, ge=0.0, le=1000.0)
     """Spectral convergence and log magnitude at several resolutions (Yamamoto et al. 2020, arXiv 1910.11480)."""
     mel: float = Field(default=1.0, ge=0.0, le=1000.0)
