@@ -144,7 +144,7 @@ def test_all_that_the_operator_writes_is_its_own() -> None:
         given = case.job.spec.scheduling.pod_template
         for job in (one for one in case.objects(*case.stages) if one["kind"] == "Job"):
             pod = job["spec"]["template"]
-            variables = {variable["name"] for variable in pod["spec"]["containers"][0]["env"]}
+            variables = {variable["name"] for variable in pod["spec"]["containers"][0].get("env", ())}
             for name in variables - {variable.name for variable in given.env}:
                 assert name in OWN or name.startswith("MTJ_")
             for key in pod["metadata"]["labels"].keys() - given.labels.keys():
