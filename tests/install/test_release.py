@@ -1,4 +1,4 @@
-"""A release from its install to its end, by real Helm on a real API server: what it brings, changes and leaves behind."""
+"""A release from install to end, by real Helm on a real API server: what it brings, changes and leaves behind."""
 
 from __future__ import annotations
 
