@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,23 +16,19 @@ import yaml
 from support import cluster as clusters
 from support.applied_jobs import SHORT, ClusterJob, Namespace
 from support.cluster import OPERATOR_IMAGE, TRAINER_IMAGE, Cluster
-from support.guides import GUIDES, blocks
+from support.guides import blocks
 from support.helm import program
+from support.installed import GUIDE, SYSTEM, Name, documented, own
 from support.kubectl import REPOSITORY, Kubectl, binaries
 from support.seaweedfs import S3Server
 from support.witness import eventually
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1500)]
 
-(GUIDE,) = (guide for guide in GUIDES if guide.stem == "install")
 SCRIPTS = {
     block.marks.removeprefix("cluster="): block.text for block in blocks(GUIDE) if block.marks.startswith("cluster=")
 }
-SYSTEM = "mtj-system"
 LONGER = {"training": {"steps": 600}}
-
-Name = tuple[str, str]
-"""Kind and name of an object."""
 
 
 def image(name: str) -> dict[str, str]:
@@ -72,26 +67,6 @@ class Guide:
         )
         assert done.returncode == 0, f"{SCRIPTS[script]}\n{done.stdout}\n{done.stderr}"
         return done.stdout
-
-
-def own(kubectl: Kubectl) -> set[Name]:
-    """What somebody has put into the namespace: not what follows from that, nor what is in every namespace."""
-    kinds = kubectl("api-resources", "--namespaced", "--verbs=list", "--output=name").split()
-    kinds = [kind for kind in kinds if not kind.startswith("events") and "metrics.k8s.io" not in kind]
-    found = kubectl.list(",".join(kinds))
-    given = {("ConfigMap", "kube-root-ca.crt"), ("ServiceAccount", "default")}
-    return {
-        (one["kind"], re.sub(r"\.v\d+$", "", one["metadata"]["name"]))
-        for one in found
-        if not one["metadata"].get("ownerReferences") and one["kind"] != "Endpoints"
-    } - given
-
-
-def documented() -> set[Name]:
-    """The same as the guide has it."""
-    table = GUIDE.read_text().split(f"| in the namespace `{SYSTEM}` | |")[1].split("\n\n")[0]
-    rows = re.findall(r"^\| ([A-Za-z, ]+) \| `([^`]+)`", table, re.MULTILINE)
-    return {(kind, re.sub(r"\.v\d+$", "", name)) for kinds, name in rows for kind in kinds.split(", ")}
 
 
 @dataclass

@@ -10,14 +10,14 @@ from pathlib import Path
 import pytest
 import yaml
 
-from support.guides import GUIDES, blocks
+from support.guides import blocks
 from support.helm import rendered
+from support.installed import GUIDE
 from support.kubectl import REPOSITORY, Kubectl, binaries
 from support.would_apply import would_apply
 
 pytestmark = pytest.mark.usefixtures("helm")
 
-(GUIDE,) = (guide for guide in GUIDES if guide.stem == "install")
 VALUES = [block.text for block in blocks(GUIDE) if block.marks == "values"]
 
 
