@@ -13,6 +13,7 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from mtj_api.contract import ATTEMPT_LABEL, CONTAINER, GROUP, JOB_LABEL, KIND, STAGE_LABEL
+from mtj_api.status import UNSEEN
 from mtj_operator.plan.observed import JobSnapshot, PodSnapshot, Resource
 
 Raw = Mapping[str, Any]
@@ -64,7 +65,7 @@ def resource(raw: Raw) -> Resource:
         version=metadata["resourceVersion"],
         created=_seconds(metadata["creationTimestamp"]),
         spec=compact(raw.get("spec", {})),
-        status=compact(raw.get("status", {})),
+        status=NO_STATUS if raw.get("status", UNSEEN) == UNSEEN else compact(raw["status"]),
         deleted="deletionTimestamp" in metadata,
     )
 
