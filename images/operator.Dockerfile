@@ -7,7 +7,7 @@ FROM ${BASE_IMAGE} AS packages
 COPY images/install-uv requirements/uv.txt /build/
 RUN /build/install-uv
 COPY requirements/operator.txt /build/
-RUN /opt/uv/bin/uv pip install --quiet --python python3 --cache-dir /var/cache/uv --link-mode copy \
+RUN /opt/uv/bin/uv pip install --quiet --system-certs --python python3 --cache-dir /var/cache/uv --link-mode copy \
     --require-hashes --only-binary :all: --target /opt/mtj/packages --requirement /build/operator.txt
 # Kubernetes' client is two thousand generated modules: 130 MB as files, a tenth as an archive, which Python reads as well.
 RUN cd /opt/mtj/packages \

@@ -66,8 +66,9 @@ def test_a_resource_keeps_its_spec_and_status_as_compact_text() -> None:
     assert not found.deleted
 
 
-def test_a_resource_that_nobody_has_told_about_has_an_empty_status() -> None:
-    assert snapshots.resource({"metadata": metadata(), "spec": {}}).status == "{}"
+@pytest.mark.parametrize("status", [{}, {"status": {}}, {"status": {"observedGeneration": -1}}])
+def test_a_resource_that_nobody_has_told_about_has_an_empty_status(status: Raw) -> None:
+    assert snapshots.resource({"metadata": metadata(), "spec": {}, **status}).status == snapshots.NO_STATUS
 
 
 def test_a_resource_on_its_way_out_is_deleted() -> None:

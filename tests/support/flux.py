@@ -21,7 +21,7 @@ from support.witness import eventually
 
 NAMESPACE = "flux-system"
 _CRDS = ("gitrepositories.source", "kustomizations.kustomize")
-_SECONDS = 90
+_SECONDS = 180
 
 
 @contextmanager

@@ -22,6 +22,7 @@ from mtj_api.contract import (
     KIND,
     STAGE_LABEL,
 )
+from mtj_api.status import UNSEEN
 from mtj_operator.plan.observed import JobSnapshot, PodSnapshot, Resource
 
 Raw = Mapping[str, Any]
@@ -73,7 +74,7 @@ def resource(raw: Raw) -> Resource:
         version=metadata["resourceVersion"],
         created=_seconds(metadata["creationTimestamp"]),
         spec=compact(raw.get("spec", {})),
-        status=compact(raw.get("status", {})),
+        status=NO_STATUS if raw.get("status", UNSEEN) == UNSEEN else compact(raw["status"]),
         deleted="deletionTimestamp" in metadata,
     )
 

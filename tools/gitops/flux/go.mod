@@ -2,6 +2,12 @@ module mtj.test/flux
 
 go 1.26.0
 
+tool (
+	github.com/fluxcd/kustomize-controller
+	github.com/fluxcd/source-controller
+)
+
+// What both controllers replace themselves; and for artifact v0.18.3, which Go's module proxy does not serve, the one before.
 replace (
 	github.com/fluxcd/pkg/artifact => github.com/fluxcd/pkg/artifact v0.18.0
 	github.com/opencontainers/go-digest => github.com/opencontainers/go-digest v1.0.1-0.20220411205349-bde1400a84be

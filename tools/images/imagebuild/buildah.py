@@ -21,7 +21,8 @@ _LOCK = CHECKOUT / ".tools/images.lock"
 _TRUSTED = Path("/etc/ssl/certs/ca-certificates.crt")
 
 _BASE_COMMAND = [
-    *("mmdebstrap", "--variant=minbase", "--mode=root", "--include=python3,ca-certificates"),
+    *("mmdebstrap", "--variant=minbase", "--mode=root", "--include=python3,ca-certificates,usr-is-merged"),
+    "--hook-dir=/usr/share/mmdebstrap/hooks/merged-usr",  # as usr-is-merged, unlike usrmerge, needs no Perl
     '--aptopt=APT::Install-Recommends "false"',
     *(
         f"--dpkgopt={option}"
