@@ -217,8 +217,8 @@ CASES: dict[str, tuple[dict[str, Any], Survey | None, Machine | None, list[str]]
         None,
         [
             (
-                "each pod that trains needs about 1.7 GiB and is given 1Gi, at which it is killed; write "
-                "scheduling.resources.train.memory: 3Gi"
+                "each pod that trains needs about 3.2 GiB and is given 1Gi, at which it is killed; write "
+                "scheduling.resources.train.memory: 4Gi"
             )
         ],
     ),
@@ -226,7 +226,7 @@ CASES: dict[str, tuple[dict[str, Any], Survey | None, Machine | None, list[str]]
         {
             "model": {},
             "training": {"processesPerNode": 2},
-            "scheduling": {"resources": {"train": {"memory": "2Gi"}}},
+            "scheduling": {"resources": {"train": {"memory": "4Gi"}}},
         },
         PLENTY,
         None,

@@ -105,6 +105,7 @@ def test_only_where_pods_run_has_defaults() -> None:
         "deadline_seconds",
         "ttl_seconds_after_finished",
         "retries",
+        "idle_gpus",
     }
 
 
