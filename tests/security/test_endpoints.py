@@ -19,7 +19,7 @@ from support.cluster_plans import CASES, Case
 from support.kubectl import REPOSITORY
 from support.ports import free_ports
 
-POLICY: dict[str, Any] = yaml.safe_load((REPOSITORY / "manifests/network/jobs.yaml").read_text())
+POLICY: dict[str, Any] = yaml.safe_load((REPOSITORY / "manifests/tenant/network-policy.yaml").read_text())
 
 
 @pytest.fixture
@@ -61,12 +61,13 @@ def test_rays_head_on_a_cluster_has_no_dashboard() -> None:
 
 @pytest.mark.parametrize("case", CASES, ids=[case.folder.name for case in CASES])
 def test_the_network_policy_is_for_every_pod_of_every_job(case: Case) -> None:
-    wanted = POLICY["spec"]["podSelector"]["matchLabels"]
+    (wanted,) = POLICY["spec"]["podSelector"]["matchExpressions"]
+    assert wanted["operator"] == "Exists"
     found = case.objects(*[stage.name for stage in case.plan.stages])
     templates = [one["spec"]["template"] for one in found if one["kind"] == "Job"]
     assert templates
     for template in templates:
-        assert wanted.items() <= template["metadata"]["labels"].items()
+        assert wanted["key"] in template["metadata"]["labels"]
 
 
 def test_from_outside_of_jobs_only_figures_can_be_reached() -> None:
@@ -79,4 +80,4 @@ def test_from_outside_of_jobs_only_figures_can_be_reached() -> None:
     assert opened == range(first, first + most)
     assert RAY_PORT not in opened
     assert RENDEZVOUS_PORT not in opened
-    assert POLICY["spec"]["policyTypes"] == ["Ingress"]
+    assert "Ingress" in POLICY["spec"]["policyTypes"]

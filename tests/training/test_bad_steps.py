@@ -100,7 +100,7 @@ class Run:
             lambda _weights: None,
             Observer(self.metrics, curves, None),
             Intervals(log=5, validate=10, checkpoint=10),
-            lambda: self.trainer.state.step >= stop_after - 1,
+            lambda: self.trainer.state.step >= stop_after,
         )
         self.finished = self.trainer.run()
         self.rows = curves.rows
