@@ -48,7 +48,7 @@ def test_the_latest_comes_back_whole(storage: Storage) -> None:
     folder.wait()
     restored = CheckpointFolder(storage, keep=2).load_latest()
     assert restored is not None
-    assert restored.state == RunState(step=20, seed=3, validation_step=20)
+    assert restored.state == RunState(step=20, seed=3, validation_step=20, saved=restored.state.saved)
     assert torch.equal(restored.weights["layer"], torch.full((3, 2), 20.0))
     assert torch.equal(restored.optimizer["optimizer"]["state"][0]["exp_avg"], torch.full((2,), 20.0))
 

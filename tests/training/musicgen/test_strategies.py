@@ -115,7 +115,7 @@ def test_it_learns_goes_on_where_it_stopped_and_is_published(strategy: str, base
     settings = STRATEGIES[strategy]
     undisturbed = Run(tmp_path / "undisturbed", base, strategy=strategy, **settings)
     left = iter([False, False, False, True])
-    stopped = Run(tmp_path / "stopped", base, lambda: next(left), strategy=strategy, **settings)
+    stopped = Run(tmp_path / "stopped", base, lambda: next(left, True), strategy=strategy, **settings)
     assert not stopped.finished
     resumed = Run(tmp_path / "stopped", base, strategy=strategy, **settings)
     assert resumed.finished
