@@ -22,6 +22,8 @@ from support.prepared import chorales, prepare_scores
 
 pytestmark = pytest.mark.slow
 
+TESTS = Path(__file__).parents[1]
+
 STEPS, SIZE = 24, 8
 LOST, BACK = 13, 20
 """Steps after which a process is lost, without a word, and after which it is asked to stop, as there is room again."""
@@ -51,7 +53,7 @@ def together(processes: int, dataset: str, *runs: dict[str, object]) -> None:
     asked = [{"dataset": dataset, "precision": "fp32", "stop_after": NEVER, **run} for run in runs]
     done = subprocess.run(
         [*launch, trained_together.__file__, json.dumps(asked)],
-        env=os.environ | {"OMP_NUM_THREADS": "1"},
+        env=os.environ | {"PYTHONPATH": str(TESTS), "OMP_NUM_THREADS": "1"},
         capture_output=True,
         text=True,
     )

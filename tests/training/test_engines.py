@@ -22,6 +22,8 @@ from support.prepared import chorales, prepare_scores
 
 pytestmark = pytest.mark.slow
 
+TESTS = Path(__file__).parents[1]
+
 STOP, NEVER = 13, 10**9
 
 
@@ -113,7 +115,7 @@ class Together:
         launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
         done = subprocess.run(
             [*launch, trained_together.__file__, json.dumps(runs)],
-            env=os.environ | {"OMP_NUM_THREADS": "1"},
+            env=os.environ | {"PYTHONPATH": str(TESTS), "OMP_NUM_THREADS": "1"},
             capture_output=True,
             text=True,
         )
