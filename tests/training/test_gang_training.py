@@ -192,6 +192,10 @@ def test_a_stop_saves_what_is_done_on_both_whatever_they_are_at(
         both[told].send_signal(signal.SIGTERM)
     assert [machine.wait(120) for machine in both] == [ExitCode.INTERRUPTED] * 2, held_up.printed
     assert "Traceback" not in held_up.printed
+    if phase == "data":  # data are made ahead, so that the steps before may not have been done yet
+        assert len(held_up.complete) == 1
+        assert 1 <= held_up.complete[0] <= steps[0]
+        return
     assert held_up.complete[: len(steps)] == steps
     assert len(held_up.complete) == len(steps) or phase == "saving"  # it may have come further while it was stored
 
