@@ -37,7 +37,8 @@ NEVER_VERBS = {"*", "escalate", "bind", "impersonate", "approve", "sign", "delet
 
 def shipped(*kinds: str) -> list[dict[str, Any]]:
     """Every object of these kinds in the manifests."""
-    return [one for path in MANIFESTS for one in yaml.safe_load_all(path.read_text()) if one and one.get("kind") in kinds]
+    found = (one for path in MANIFESTS for one in yaml.safe_load_all(path.read_text()))
+    return [one for one in found if one and one.get("kind") in kinds]
 
 
 def rights(role: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
