@@ -28,7 +28,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(1500)]
 SCRIPTS = {
     block.marks.removeprefix("cluster="): block.text for block in blocks(GUIDE) if block.marks.startswith("cluster=")
 }
-LONGER = {"training": {"steps": 600}}
+LONGER = {"training": {"steps": 250}}
 
 
 def image(name: str) -> dict[str, str]:
