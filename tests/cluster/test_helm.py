@@ -52,7 +52,7 @@ class Guide:
     def __init__(self, folder: Path, kubeconfig: Path, *, take_over: bool) -> None:
         self._folder = folder
         (folder / "charts").symlink_to(REPOSITORY / "charts")
-        more = '[ "$1" = install ] && set -- "$@" --take-ownership' if take_over else ""
+        more = '[ "$1" = install ] && set -- "$@" --take-ownership --force-conflicts' if take_over else ""
         (folder / "helm").write_text(f'#!/bin/sh\n{more}\nexec "{program()}" "$@"\n')
         (folder / "helm").chmod(0o755)
         path = f"{folder}:{binaries()}:{os.environ['PATH']}"

@@ -50,7 +50,7 @@ def test_a_release_is_installed_upgraded_rolled_back_and_uninstalled(kubectl: Ku
     def run(*words: str, values: Object | None = None) -> None:
         helm(*words, f"--namespace={NAMESPACE}", values=values, kubeconfig=kubectl.kubeconfig)
 
-    run("install", RELEASE, str(older), "--take-ownership")  # other tests have brought the definition along
+    run("install", RELEASE, str(older), "--take-ownership", "--force-conflicts")  # others brought the definition
     assert own(kubectl) == documented()
     assert columns(kubectl)[-1] == "Output"
 
