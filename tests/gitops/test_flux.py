@@ -157,7 +157,8 @@ def test_a_job_that_was_suspended_by_hand_stays_so(
     ):
         pipeline.carry(repository.commit({FILE: job()}))
         wait_for(kubectl, lambda found: found.get("state") == "Running")
-        kubectl("patch", "mtj/chorales", "--type=merge", '--patch={"spec":{"scheduling":{"suspend":true}}}')
+        by_hand = ("--field-manager=by-hand", "--type=merge", '--patch={"spec":{"scheduling":{"suspend":true}}}')
+        kubectl("patch", "mtj/chorales", *by_hand)
         wait_for(kubectl, lambda found: found.get("state") == "Suspended")
         before = marks(kubectl)
         assert pipeline.carry(repository.commit({"README.md": "Nothing of Flux's.\n"}))[0] == "True"

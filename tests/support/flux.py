@@ -115,7 +115,8 @@ class Pipeline:
         status = self._status(kind)
         if kind == "gitrepository":
             return commit in status.get("artifact", {}).get("revision", "")
-        return status.get("lastHandledReconcileAt") == asked and commit in status.get("lastAttemptedRevision", "")
+        attempted = status.get("lastHandledReconcileAt") == asked and commit in status.get("lastAttemptedRevision", "")
+        return attempted and self.ready()[0] != "Unknown"
 
     def _status(self, kind: str) -> dict[str, Any]:
         status: dict[str, Any] = self._kubectl.get(kind, self._name).get("status", {})
