@@ -48,6 +48,11 @@ fuzz: $(READY) ## Try 20,000 damaged files; FILES and SEED choose others
 	MTJ_FUZZ=$(or $(FILES),20000) MTJ_FUZZ_SEED=$(or $(SEED),$(shell date +%s)) $(BIN)/pytest --timeout 0 \
 	  -k random_damage tests/security/test_hostile_music.py $(PYTEST)
 
+.PHONY: test-gitops
+test-gitops: $(READY) ## Flux's own controllers and Argo CD's health checks on real jobs: builds both, ten minutes once
+	tools/gitops/build
+	$(BIN)/pytest --on-demand tests/gitops $(PYTEST)
+
 .PHONY: lint
 lint: $(READY)
 	$(BIN)/ruff format --check --quiet
@@ -143,9 +148,8 @@ $(READY): pyproject.toml .venv/.synced
 sound:
 	@tools/install-fluidsynth
 
-# What the tests of the cluster, the chart and GitOps need is built beside the other tests; those that need it wait for it.
+# What the tests of the cluster and the chart need is built beside the other tests; those that need it wait for it.
 .PHONY: build-meanwhile
 build-meanwhile: $(READY)
 	@mkdir -p .tools/cluster
-	@{ nice -n 5 $(CLUSTER) prepare; nice -n 5 tools/helm/build; nice -n 5 tools/gitops/build; } \
-	  </dev/null >.tools/cluster/prepare.log 2>&1 &
+	@{ nice -n 5 $(CLUSTER) prepare; nice -n 5 tools/helm/build; } </dev/null >.tools/cluster/prepare.log 2>&1 &

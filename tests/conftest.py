@@ -18,13 +18,13 @@ pytest.register_assert_rewrite("support.executor_contract")
 def pytest_addoption(parser: pytest.Parser) -> None:
     own = "a cluster to run the tests of clusters on, instead of the one of `make cluster`"
     parser.addoption("--kubeconfig", type=Path, metavar="FILE", help=own)
-    parser.addoption("--faults", action="store_true", help="the matrix of faults, and nothing else")
+    parser.addoption("--on-demand", action="store_true", help="what is marked so, and nothing else")
 
 
 @pytest.hookimpl(tryfirst=True)  # before what is slow is left out
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    wanted = config.getoption("faults")
-    items[:] = turns.in_turn(item for item in items if bool(item.get_closest_marker("faults")) == wanted)
+    wanted = config.getoption("on_demand")
+    items[:] = turns.in_turn(item for item in items if bool(item.get_closest_marker("on_demand")) == wanted)
     turns.allow_for_build(items)
 
 

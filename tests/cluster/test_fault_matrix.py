@@ -23,7 +23,7 @@ from support.kubectl import Kubectl
 from support.seaweedfs import S3Server
 from support.steps import StepWatch
 
-pytestmark = [pytest.mark.faults, pytest.mark.slow, pytest.mark.timeout(1500)]
+pytestmark = [pytest.mark.on_demand, pytest.mark.slow, pytest.mark.timeout(1500)]
 
 LONGER = {"training": {"steps": 300}, "evaluation": {"everySteps": 150}}
 ROWS = "MTJ_FAULT_ROWS"

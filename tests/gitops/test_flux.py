@@ -20,7 +20,7 @@ from support.operated_jobs import document, wait_for, wait_for_job
 from support.operator_process import Start
 from support.witness import eventually
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.on_demand, pytest.mark.slow]
 
 FILE = "jobs/chorales.yaml"
 GUIDE = REPOSITORY / "docs/guides/gitops.md"

@@ -17,7 +17,7 @@ from support.kubernetes_api import ApiServer
 from support.kubernetes_http import Http
 from support.operated_jobs import Raw, document, wait_for
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.on_demand, pytest.mark.slow]
 
 NAMESPACE = "health"
 

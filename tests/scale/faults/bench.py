@@ -35,7 +35,7 @@ def with_table(page: str, rows: list[dict[str, Any]]) -> str:
 def main(chosen: list[str]) -> int:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "rows"
-        command = [sys.executable, "-m", "pytest", "--faults", "-n0", "tests/cluster/test_fault_matrix.py"]
+        command = [sys.executable, "-m", "pytest", "--on-demand", "-n0", "tests/cluster/test_fault_matrix.py"]
         command += [word for one in chosen for word in ("-k", one)]
         done = subprocess.run(command, cwd=REPOSITORY, env=os.environ | {"MTJ_FAULT_ROWS": str(path)}, check=False)
         rows = [json.loads(text) for text in path.read_text().splitlines()] if path.exists() else []
