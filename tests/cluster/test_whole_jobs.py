@@ -74,6 +74,7 @@ def test_the_status_tells_what_was_done(trained: ClusterJob) -> None:
         "Reconciling": "False",
         "Stalled": "False",
         "GangScheduling": "True",
+        "GPUsIdle": "False",
     }
     assert status["observedGeneration"] == trained.kubectl.get("mtj", trained.name)["metadata"]["generation"]
     assert (status["progress"]["step"], status["progress"]["of"], status["progress"]["percent"]) == (150, 150, "100%")
