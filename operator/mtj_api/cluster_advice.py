@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from mtj_api.estimate import Started, machine_memory, process_memory
+from mtj_api.estimate.fits import gib
 from mtj_api.resolve import GIVEN, Resolution
 from mtj_api.spec.kubernetes import amount
 
@@ -100,7 +101,7 @@ def _memory(resolution: Resolution, started: Started | None) -> Iterator[str]:
     needed = machine_memory(one, here)
     if needed > amount(asked.memory):
         yield (
-            f"each pod that trains needs about {needed / 2**30:.1f} GiB and is given {asked.memory}, at which it is "
+            f"each pod that trains needs about {gib(needed)} and is given {asked.memory}, at which it is "
             f"killed; write scheduling.resources.train.memory: {-(-needed * 5 // (4 << 30))}Gi"
         )
 

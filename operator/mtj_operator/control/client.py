@@ -260,15 +260,7 @@ class Client:
             UnreachableError: no answer; it may have been done.
             NotAllowedError: this process may not act.
         """
-        return await self._call(
-            "patch",
-            STATUS,
-            key.namespace,
-            key.name,
-            body={"metadata": {"uid": uid}, "status": changes},
-            content="application/merge-patch+json",
-            due=due,
-        )
+        return await self._merge(STATUS, key, {"metadata": {"uid": uid}, "status": changes}, due)
 
     async def annotate(
         self, kind: Kind, key: Key, uid: str, annotations: Mapping[str, str | None], *, due: float = AT_ONCE
@@ -280,15 +272,7 @@ class Client:
             UnreachableError: no answer; it may have been done.
             NotAllowedError: this process may not act.
         """
-        return await self._call(
-            "patch",
-            kind,
-            key.namespace,
-            key.name,
-            body={"metadata": {"uid": uid, "annotations": dict(annotations)}},
-            content="application/merge-patch+json",
-            due=due,
-        )
+        return await self._merge(kind, key, {"metadata": {"uid": uid, "annotations": dict(annotations)}}, due)
 
     async def delete(self, kind: Kind, key: Key, uid: str, *, grace: int | None = None, due: float = AT_ONCE) -> None:
         """Delete an object and what it owns, if it is still this one.
@@ -307,6 +291,10 @@ class Client:
         if grace is not None:
             options["gracePeriodSeconds"] = grace
         await self._call("delete", kind, key.namespace, key.name, body=options, due=due)
+
+    async def _merge(self, kind: Kind, key: Key, body: Raw, due: float) -> Raw:
+        content = "application/merge-patch+json"
+        return await self._call("patch", kind, key.namespace, key.name, body=body, content=content, due=due)
 
     async def _call(
         self,

@@ -212,16 +212,16 @@ class Trainer(Generic[BatchT]):
         self._pulse.enter(Phase.CHECKPOINT, self.state.step)
         self._checkpoints.wait()
         found = self._checkpoints.good_step(self._every.checkpoint) if self._world.is_first else None
-        step = self._world.agreed("" if found is None else str(found))
+        step = self._world.agreed(found)
         left = self.state
-        if not step or left.history.fruitless >= self._settings.bad_steps.fail_after:
+        if step is None or left.history.fruitless >= self._settings.bad_steps.fail_after:
             batches = [self._family.files(self._positions(position)) for _, position in left.history.recent]
             size = self._settings.batch.size
-            raise hopeless(left.history, self._why, batches, self._settings, size=size, back=bool(step))
+            raise hopeless(left.history, self._why, batches, self._settings, size=size, back=step is not None)
         if self._world.is_first:
-            self._checkpoints.discard_after(int(step))
+            self._checkpoints.discard_after(step)
         self._world.barrier()
-        restored = self._checkpoints.load(int(step))
+        restored = self._checkpoints.load(step)
         self._engine.restore(restored.weights, restored.optimizer)
         self._averaged.restore(self._engine.divided(restored.averaged))
         self.state = restored.state
