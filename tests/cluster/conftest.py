@@ -12,6 +12,7 @@ import pytest
 
 from support import cluster as clusters
 from support import cluster_prometheus, seaweedfs
+from support.applied_jobs import Namespace
 from support.cluster import Cluster
 from support.kubectl import REPOSITORY, Kubectl
 from support.prometheus import Prometheus
@@ -75,3 +76,16 @@ def operator(cluster: Cluster) -> Iterator[Kubectl]:
     yield kubectl
     if not was_there:
         kubectl("delete", f"--kustomize={folder}", "--timeout=60s")
+
+
+@pytest.fixture(scope="module")
+def jobs(cluster: Cluster, operator: Kubectl, _s3: S3Server) -> Iterator[Namespace]:
+    """A namespace under Pod Security "restricted" in which jobs can run; this process reads what their pods write."""
+    with (
+        clusters.fresh_namespace(cluster.kubectl) as kubectl,
+        clusters.python_packages(kubectl) as packages,
+        pytest.MonkeyPatch.context() as environment,
+    ):
+        for name, value in _s3.environment.items():
+            environment.setenv(name, value)
+        yield Namespace(kubectl, _s3, packages)

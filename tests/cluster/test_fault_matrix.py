@@ -9,18 +9,14 @@ import json
 import os
 import re
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
 import pytest
 
-from support import cluster as clusters
 from support.applied_jobs import SHORT, ClusterJob, Namespace
-from support.cluster import Cluster
 from support.fault_matrix import FAULTS, Fault, Scene
 from support.kubectl import Kubectl
-from support.seaweedfs import S3Server
 from support.steps import StepWatch
 
 pytestmark = [pytest.mark.on_demand, pytest.mark.slow, pytest.mark.timeout(1500)]
@@ -28,19 +24,6 @@ pytestmark = [pytest.mark.on_demand, pytest.mark.slow, pytest.mark.timeout(1500)
 LONGER = {"training": {"steps": 300}, "evaluation": {"everySteps": 150}}
 ROWS = "MTJ_FAULT_ROWS"
 """Names a file to which each row is appended, as a line of JSON."""
-
-
-@pytest.fixture(scope="module")
-def jobs(cluster: Cluster, operator: Kubectl, _s3: S3Server) -> Iterator[Namespace]:
-    with clusters.fresh_namespace(cluster.kubectl) as kubectl, clusters.python_packages(kubectl) as packages:
-        yield Namespace(kubectl, _s3, packages)
-
-
-@pytest.fixture(autouse=True)
-def _storage(jobs: Namespace, _s3: S3Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    """This process reads what the pods have written."""
-    for name, value in _s3.environment.items():
-        monkeypatch.setenv(name, value)
 
 
 @pytest.fixture(scope="module")

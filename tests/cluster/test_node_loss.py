@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -16,9 +15,6 @@ from mtj_trainer.storage import open_storage
 from mtj_trainer.train.checkpoint import STATE
 from support import cluster as clusters
 from support.applied_jobs import ClusterJob, Namespace
-from support.cluster import Cluster
-from support.kubectl import Kubectl
-from support.seaweedfs import S3Server
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1500)]
 
@@ -30,14 +26,6 @@ ENDLESS: dict[str, Any] = {
     "scheduling": {"resources": {"train": {"cpu": "1200m"}}},
 }
 """It asks for so much of a node that no node takes two of its pods, and goes on until the test ends."""
-
-
-@pytest.fixture
-def jobs(cluster: Cluster, operator: Kubectl, _s3: S3Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[Namespace]:
-    for name, value in _s3.environment.items():
-        monkeypatch.setenv(name, value)
-    with clusters.fresh_namespace(cluster.kubectl) as kubectl, clusters.python_packages(kubectl) as packages:
-        yield Namespace(kubectl, _s3, packages)
 
 
 def nodes_of(job: ClusterJob) -> set[str]:

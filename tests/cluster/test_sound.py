@@ -3,7 +3,6 @@ waits; recordings and codes come from S3, and both are trained by two pods on tw
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -12,11 +11,8 @@ import yaml
 from mtj_trainer.families.codec import load_codec
 from mtj_trainer.families.musicgen.published import load_published
 from mtj_trainer.storage import open_storage
-from support import cluster as clusters
 from support.applied_jobs import ClusterJob, Namespace
-from support.cluster import Cluster
-from support.kubectl import Kubectl
-from support.seaweedfs import BUCKET, S3Server
+from support.seaweedfs import BUCKET
 from support.sounds import encoded, phrases
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1500)]
@@ -39,20 +35,6 @@ def job(name: str, bucket: str, **spec: Any) -> str:
         "spec": {**spec, "scheduling": SMALL, "output": f"{bucket}/{name}"},
     }
     return yaml.safe_dump(document)
-
-
-@pytest.fixture(scope="module")
-def jobs(cluster: Cluster, operator: Kubectl, _s3: S3Server) -> Iterator[Namespace]:
-    """A namespace under Pod Security "restricted" in which jobs can run."""
-    with clusters.fresh_namespace(cluster.kubectl) as kubectl, clusters.python_packages(kubectl) as packages:
-        yield Namespace(kubectl, _s3, packages)
-
-
-@pytest.fixture(autouse=True)
-def _storage(jobs: Namespace, _s3: S3Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    """This process reads what the pods have written."""
-    for name, value in _s3.environment.items():
-        monkeypatch.setenv(name, value)
 
 
 def test_a_player_waits_for_its_codec_and_both_are_published(jobs: Namespace) -> None:

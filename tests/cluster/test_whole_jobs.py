@@ -16,30 +16,15 @@ from mtj_trainer.families.symbolic import generate, load_model
 from mtj_trainer.tokens import Conditions
 from support import cluster as clusters
 from support.applied_jobs import SHORT, ClusterJob, Namespace
-from support.cluster import Cluster
-from support.kubectl import REPOSITORY, Kubectl, KubectlError
+from support.kubectl import REPOSITORY, KubectlError
 from support.prometheus import Prometheus
-from support.seaweedfs import BUCKET, S3Server
+from support.seaweedfs import BUCKET
 from support.wrong_jobs import FAILED_AT_ONCE, WrongJob
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1500)]
 
 STAGES = ["prepare", "train", "evaluate", "report", "publish"]
 RANKS = ["0", "1"]
-
-
-@pytest.fixture(scope="module")
-def jobs(cluster: Cluster, operator: Kubectl, _s3: S3Server, prometheus: Prometheus) -> Iterator[Namespace]:
-    """A namespace under Pod Security "restricted" in which jobs can run."""
-    with clusters.fresh_namespace(cluster.kubectl) as kubectl, clusters.python_packages(kubectl) as packages:
-        yield Namespace(kubectl, _s3, packages)
-
-
-@pytest.fixture(autouse=True)
-def _storage(jobs: Namespace, _s3: S3Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    """This process reads what the pods have written."""
-    for name, value in _s3.environment.items():
-        monkeypatch.setenv(name, value)
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +42,7 @@ def gpus(jobs: Namespace, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 
 
 @pytest.fixture(scope="module")
-def trained(jobs: Namespace, gpus: None) -> ClusterJob:
+def trained(jobs: Namespace, gpus: None, prometheus: Prometheus) -> ClusterJob:
     """The sample for a cluster, undisturbed from beginning to end."""
     job = jobs.apply("cluster.yaml", "chorales", SHORT)
     job.succeed()

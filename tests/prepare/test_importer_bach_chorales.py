@@ -153,6 +153,7 @@ def test_of_equal_pieces_the_first_in_the_catalogue_is_kept() -> None:
 def test_movements_of_a_work_are_its_album_and_there_is_no_artist() -> None:
     one, other = (row(a_chorale(bwv, 60), None) for bwv in ("248.9-1", "248.64"))
     assert one["album"] == other["album"] == "BWV 248"
+    assert one["programs"] == other["programs"]
     assert "artist" not in one
     assert row(a_chorale("269", 60), "Aus meines Herzens Grunde")["title"] == "Aus meines Herzens Grunde (BWV 269)"
 

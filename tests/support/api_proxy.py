@@ -51,7 +51,7 @@ class ApiProxy:
         on_write: called with each, after the server carried it out and before its answer is passed on; may block.
         after_answer: called with each, right after its answer was passed on.
         deaf: part of a path; watches of it stay open, and what they tell is swallowed.
-        busy: how many calls more are answered as a server does that has too much to do.
+        busy: how many writes more, but for those of the lease, are answered as a server does that has too much to do.
     """
 
     def __init__(self, server: ApiServer, port: int) -> None:
@@ -90,7 +90,8 @@ class ApiProxy:
             await runner.cleanup()
 
     async def _pass(self, session: aiohttp.ClientSession, request: web.Request) -> web.StreamResponse:
-        if self.busy:
+        counts = request.method in _WRITES and "/leases" not in request.path
+        if counts and self.busy:
             self.busy -= 1
             return web.json_response({"reason": "TooManyRequests"}, status=429, headers={"Retry-After": "1"})
         headers = {name: value for name, value in request.headers.items() if name not in _HOP_BY_HOP}
@@ -106,7 +107,6 @@ class ApiProxy:
         except aiohttp.ClientError:
             raise web.HTTPBadGateway from None
         write = Write(request.method, request.path, answer.status, self._is_new(request.method, answer.status, data))
-        counts = request.method in _WRITES and "/leases" not in request.path
         if counts:
             self.writes.append(write)
             await asyncio.to_thread(self.on_write, write)

@@ -22,14 +22,14 @@ import soundfile
 from mtj_api import JobError
 from mtj_api.spec.dataset import Modality
 from mtj_trainer.prepare.importers import Collection, Imported
-from mtj_trainer.prepare.importers.chorale import PROGRAM, TEMPO, Chorale, read_chorale
+from mtj_trainer.prepare.importers.chorale import TEMPO, Chorale, read_chorale
 from mtj_trainer.prepare.pool import WorkerPool
 from mtj_trainer.progress import Progress
 from mtj_trainer.render import render_midi
 from mtj_trainer.storage import Entry, Storage, open_storage
 
 FOLDER = "imports/bach-chorales"
-VERSION = 1
+VERSION = 2
 """Raise it with any change that changes a file: the collection is then made anew."""
 
 CHUNK = 8
@@ -107,12 +107,12 @@ def row(chorale: Chorale, title: str | None) -> dict[str, Any]:
         "file_path": f"bwv{chorale.bwv}.mid",
         "title": f"{title} (BWV {chorale.bwv})" if title else f"Chorale BWV {chorale.bwv}",
         "composer": "J. S. Bach",
-        "album": f"BWV {_work(chorale.bwv)}",
+        "album": f"BWV {chorale.work}",
         "genre": ["baroque", "chorale"],
         "key": chorale.key,
         "metre": chorale.metres[0][1],
         "tempo": TEMPO,
-        "programs": [PROGRAM],
+        "programs": [chorale.program],
         "source": "music21 corpus: bach",
         "licence": LICENCE,
     }
@@ -174,10 +174,6 @@ def _titles() -> dict[str, str]:
 def _catalogue_order(bwv: str) -> tuple[int, int, str]:
     numbers = [int(number) for number in re.findall(r"\d+", bwv)]
     return numbers[0], numbers[1] if len(numbers) > 1 else 0, bwv
-
-
-def _work(bwv: str) -> int:
-    return _catalogue_order(bwv)[0]
 
 
 def _chunks(items: Sequence[Any]) -> Iterator[tuple[Any, ...]]:

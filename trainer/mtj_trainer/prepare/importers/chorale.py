@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from itertools import takewhile
 from pathlib import Path
 
 import numpy as np
@@ -19,8 +20,8 @@ from mtj_trainer.music import estimate_key
 from mtj_trainer.prepare.importers.musicxml import Bar, ScoreNote, read_part, read_score
 
 VOICES = ("Soprano", "Alto", "Tenor", "Bass")
-PROGRAM = 19
-"""Church organ: it holds a note at an even level and begins it clearly, so that voices stay apart in the sound."""
+CHURCH_ORGAN, REED_ORGAN = 19, 20
+"""General MIDI's: both hold a note at an even level and begin it clearly, so that voices stay apart in the sound."""
 TICKS = 480
 TEMPO = 100.0
 """Quarter notes a minute; none of the scores names a tempo."""
@@ -46,6 +47,16 @@ class Chorale:
     metres: tuple[tuple[Fraction, str], ...]
     key: str
 
+    @property
+    def work(self) -> int:
+        """The number of the work that it is part of: 10 for ``10.7``."""
+        return int("".join(takewhile(str.isdigit, self.bwv)))
+
+    @property
+    def program(self) -> int:
+        """One of two organs for all of a work, so that a text has a sound to ask for, and not notes alone."""
+        return REED_ORGAN if self.work % 2 else CHURCH_ORGAN
+
     def to_midi(self) -> bytes:
         """A MIDI file with a track a voice."""
         score = Score(TICKS)
@@ -55,7 +66,7 @@ class Chorale:
             score.time_signatures.append(TimeSignature(_tick(start), numerator, denominator))
         score.key_signatures.append(KeySignature(0, _sharps(self.key), int(self.key.endswith("min"))))
         for name, notes in zip(VOICES, self.voices, strict=True):
-            track = Track(name, PROGRAM, False)
+            track = Track(name, self.program, False)
             for note in notes:
                 end = _tick(note.start + note.length)
                 track.notes.append(Note(_tick(note.start), end - _tick(note.start), note.pitch, VELOCITY))
