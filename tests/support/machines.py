@@ -1,11 +1,61 @@
-"""Machines that are played by a process and those below it."""
+"""Machines of a gang that are played by a launcher and the processes below it."""
 
 from __future__ import annotations
 
+import os
 import subprocess
+import sys
+from collections.abc import Sequence
 from contextlib import suppress
+from pathlib import Path
 
 import psutil
+
+from mtj_api.contract import TERMINATION_LOG_ENV
+
+TESTS = Path(__file__).parents[1]
+
+
+class Machine:
+    """A launcher whose processes play parts of ``support.member``; what it says and leaves.
+
+    Args:
+        folder: where the processes leave their traces.
+        arguments: of the launcher.
+        parts: one a process.
+        name: of the machine, among those of the gang.
+    """
+
+    def __init__(self, folder: Path, *arguments: str, parts: Sequence[str], name: str = "0") -> None:
+        self._folder = folder
+        self._left, self._printed = folder / f"left-{name}", folder / f"printed-{name}"
+        command = [sys.executable, "-m", "mtj_trainer.train.launch", *arguments]
+        path = f"{TESTS}:{os.environ.get('PYTHONPATH', '')}"
+        with self._printed.open("w") as printed:
+            self.process = subprocess.Popen(
+                [*command, "-m", "support.member", str(folder), *parts],
+                env=os.environ | {"PYTHONPATH": path, TERMINATION_LOG_ENV: str(self._left)},
+                stdout=printed,
+                stderr=subprocess.STDOUT,
+            )
+
+    def end(self) -> int:
+        """The exit code."""
+        return self.process.wait(timeout=120)
+
+    def began(self, processes: int) -> bool:
+        """Whether so many processes of the gang are at work."""
+        return len(list(self._folder.glob("began-*"))) == processes
+
+    @property
+    def printed(self) -> str:
+        """All that it printed."""
+        return self._printed.read_text()
+
+    @property
+    def left(self) -> str:
+        """Its last word, as a pod's termination message."""
+        return self._left.read_text() if self._left.exists() else ""
 
 
 def lose(machine: subprocess.Popen[bytes]) -> None:

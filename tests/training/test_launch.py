@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-import os
 import re
 import signal
-import subprocess
-import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
-from mtj_api.contract import TERMINATION_LOG_ENV, ExitCode
+from mtj_api.contract import ExitCode
 from mtj_trainer.train.launch import parse
 from mtj_trainer.train.launchers import Failure
 from mtj_trainer.train.supervisor import LOST, sentence, verdict
+from support.machines import Machine
 from support.ports import free_ports
 from support.witness import eventually
 
-TESTS = Path(__file__).parents[1]
 PEER_LOST, INTERRUPTED, WRONG_JOB, OUT_OF_MEMORY, CRASHED = (
     ExitCode.PEER_LOST,
     ExitCode.INTERRUPTED,
@@ -100,44 +97,6 @@ def test_wrong_arguments_are_refused(arguments: list[str], sentence: str, capsys
         parse(arguments)
     assert refused.value.code == 2
     assert sentence in capsys.readouterr().err
-
-
-class Machine:
-    """A launcher with its processes, as the machine of a gang; what it says and leaves."""
-
-    def __init__(self, folder: Path, *arguments: str, parts: Sequence[str], name: str = "0") -> None:
-        self.folder = folder
-        self._left = folder / f"left-{name}"
-        self._printed = folder / f"printed-{name}"
-        command = [sys.executable, "-m", "mtj_trainer.train.launch", *arguments]
-        with self._printed.open("w") as printed:
-            self.process = subprocess.Popen(
-                [*command, "-m", "support.member", str(folder), *parts],
-                env={**os.environ, "PYTHONPATH": str(TESTS), TERMINATION_LOG_ENV: str(self._left)},
-                stdout=printed,
-                stderr=subprocess.STDOUT,
-            )
-
-    def end(self) -> int:
-        return self.process.wait(timeout=120)
-
-    def began(self, processes: int) -> bool:
-        return len(list(self.folder.glob("began-*"))) == processes
-
-    @property
-    def printed(self) -> str:
-        return self._printed.read_text()
-
-    @property
-    def left(self) -> str:
-        return self._left.read_text() if self._left.exists() else ""
-
-
-@pytest.fixture
-def machines() -> Iterator[ExitStack]:
-    """Whatever is started in a test ends with it."""
-    with ExitStack() as stack:
-        yield stack
 
 
 def started(machines: ExitStack, machine: Machine) -> Machine:

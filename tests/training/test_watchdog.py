@@ -2,69 +2,36 @@
 
 from __future__ import annotations
 
-import os
 import signal
-import subprocess
-import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
-from mtj_api.contract import TERMINATION_LOG_ENV, ExitCode
+from mtj_api.contract import ExitCode
 from mtj_trainer.train.supervisor import LOST
 from mtj_trainer.train.watchdog import KEEP
-from support.machines import lose
+from support.machines import Machine, lose
 from support.ports import free_ports
 from support.witness import eventually
 
 pytestmark = pytest.mark.slow
 
-TESTS = Path(__file__).parents[1]
 HANG_SECONDS = "2"
 
 
-class Machine:
-    """A launcher whose processes play parts of ``support.member``, watched for hangs."""
-
-    def __init__(self, folder: Path, *arguments: str, parts: Sequence[str], name: str = "0") -> None:
-        self._left, self._printed = folder / f"left-{name}", folder / f"printed-{name}"
-        command = [sys.executable, "-m", "mtj_trainer.train.launch", *arguments]
-        command += ["--hang-seconds", HANG_SECONDS, "--stacks", f"{folder}/out/train/stacks"]
-        with self._printed.open("w") as printed:
-            self.process = subprocess.Popen(
-                [*command, "-m", "support.member", str(folder), *parts],
-                env=os.environ
-                | {"PYTHONPATH": f"{TESTS}:{os.environ.get('PYTHONPATH', '')}", TERMINATION_LOG_ENV: str(self._left)},
-                stdout=printed,
-                stderr=subprocess.STDOUT,
-            )
-
-    def end(self) -> int:
-        return self.process.wait(timeout=120)
-
-    @property
-    def printed(self) -> str:
-        return self._printed.read_text()
-
-    @property
-    def left(self) -> str:
-        return self._left.read_text() if self._left.exists() else ""
-
-
-@pytest.fixture
-def machines() -> Iterator[ExitStack]:
-    """Whatever is started in a test ends with it."""
-    with ExitStack() as stack:
-        yield stack
+def watched(machines: ExitStack, folder: Path, *arguments: str, parts: Sequence[str], name: str = "0") -> Machine:
+    """A machine whose launcher watches for hangs."""
+    watch = ("--hang-seconds", HANG_SECONDS, "--stacks", f"{folder}/out/train/stacks")
+    machine = Machine(folder, *arguments, *watch, parts=parts, name=name)
+    machines.callback(lose, machine.process)
+    return machine
 
 
 def alone(machines: ExitStack, folder: Path, launcher: str, *parts: str) -> Machine:
     arguments = ("--standalone", "--launcher", launcher, "--nproc-per-node", str(len(parts)))
-    machine = Machine(folder, *arguments, parts=parts)
-    machines.callback(lose, machine.process)
-    return machine
+    return watched(machines, folder, *arguments, parts=parts)
 
 
 def stacks(folder: Path) -> list[str]:
@@ -110,9 +77,7 @@ def test_slow_is_not_hung(machines: ExitStack, tmp_path: Path) -> None:
 def test_a_hang_on_one_machine_ends_the_gang_and_one_says_why(machines: ExitStack, tmp_path: Path) -> None:
     endpoint = f"127.0.0.1:{free_ports(1)[0]}"
     gang = ("--nnodes", "2", "--nproc-per-node", "1", "--rdzv-endpoint", endpoint, "--rdzv-id", "gang")
-    both = [Machine(tmp_path, *gang, parts=("sleep", "meet"), name=str(node)) for node in (0, 1)]
-    for machine in both:
-        machines.callback(lose, machine.process)
+    both = [watched(machines, tmp_path, *gang, parts=("sleep", "meet"), name=str(node)) for node in (0, 1)]
     codes = sorted(machine.end() for machine in both)
     assert codes == [ExitCode.CRASHED, ExitCode.PEER_LOST], [machine.printed for machine in both]
     crashed, other = sorted(both, key=lambda machine: machine.process.returncode)
