@@ -97,6 +97,11 @@ def _listening(process: psutil.Process) -> dict[tuple[str, int], str]:
     }
 
 
+def is_loopback(address: str) -> bool:
+    found = ip_address(address)
+    return (getattr(found, "ipv4_mapped", None) or found).is_loopback
+
+
 def test_no_secret_is_in_anything_that_a_run_leaves(left: Left) -> None:
     assert CANARY not in left.printed
     written = [path for path in left.folder.rglob("*") if path.is_file() and path.name != "job.yaml"]
@@ -115,7 +120,13 @@ def test_the_recipe_that_it_shows_is_the_job_without_its_pods(left: Left) -> Non
 def test_on_one_machine_figures_are_served_on_the_loopback(left: Left) -> None:
     served = {address for address, port in left.listeners if port in (left.port, left.port + 1)}
     assert served
-    assert all(ip_address(address).is_loopback for address in served)
+    assert all(is_loopback(address) for address in served)
+
+
+def test_on_one_machine_nothing_but_torchruns_store_listens_beyond_the_loopback(left: Left) -> None:
+    reachable = [who for (address, _), who in left.listeners.items() if not is_loopback(address)]
+    assert len(reachable) <= 1
+    assert all(" -m mtj_trainer.train.launch " in who for who in reachable)
 
 
 def test_no_dashboard_listens(left: Left) -> None:

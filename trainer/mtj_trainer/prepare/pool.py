@@ -51,6 +51,11 @@ ENVIRONMENT = {
 to Ray's makers; no warning about GPUs."""
 
 
+ON_LOOPBACK = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
+"""Has Ray listen on the loopback, as it does on a Mac. Ray asks nobody who they are, and a pool of its own on this
+machine is nobody else's. Ray reads it as it is imported."""
+
+
 @dataclass(frozen=True)
 class Done(Generic[Item, Result]):
     """An item and what the function made of it."""
@@ -153,7 +158,8 @@ class WorkerPool:
         """Start Ray, or join it where it runs already; ``run`` does so by itself."""
         if self._started:
             return
-        with _signals_kept(), _environment({**ENVIRONMENT, "TMPDIR": tempfile.gettempdir()}):
+        place = {} if os.environ.get("RAY_ADDRESS") else ON_LOOPBACK
+        with _signals_kept(), _environment({**ENVIRONMENT, **place, "TMPDIR": tempfile.gettempdir()}):
             import ray
 
             logging.getLogger("ray").setLevel(logging.ERROR)

@@ -129,8 +129,8 @@ class Gang:
     def _connected(self) -> TCPStore:
         """The store: hosted here where the address is this machine's and still free."""
         if any(_is_here(address) for address in self._addresses()):
-            with suppress(DistNetworkError):  # taken: on one machine, several may play a gang
-                store = TCPStore(self.host, self.port, is_master=True, wait_for_workers=False)
+            with suppress(DistNetworkError, OSError):  # taken: on one machine, several may play a gang
+                store = self._hosted()
                 self._hosts = True
                 self.port = store.port
                 return store
@@ -139,6 +139,14 @@ class Gang:
             while not _answers(self.host, self.port):
                 time.sleep(LOOK_SECONDS)
         return TCPStore(self.host, self.port, is_master=False, wait_for_workers=False)
+
+    def _hosted(self) -> TCPStore:
+        """The store, hosted here. It asks nobody who they are, so a gang of one has it where it alone can reach it."""
+        if self.nodes > 1:
+            return TCPStore(self.host, self.port, is_master=True, wait_for_workers=False)
+        listener = socket.create_server((self.host, self.port))  # a TCPStore by itself listens on every address
+        port, handed_over = listener.getsockname()[1], listener.detach()
+        return TCPStore(self.host, port, is_master=True, wait_for_workers=False, master_listen_fd=handed_over)
 
     def _addresses(self) -> list[tuple[socket.AddressFamily, tuple[str, int]]]:
         """What the host's name means, once it means anything: on a cluster a name comes with its machine."""
