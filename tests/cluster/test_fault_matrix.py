@@ -15,7 +15,7 @@ import psutil
 import pytest
 
 from support.applied_jobs import SHORT, ClusterJob, Namespace
-from support.fault_matrix import FAULTS, Fault, Scene
+from support.fault_matrix import CHECKPOINTS, FAULTS, Fault, Scene
 from support.kubectl import Kubectl
 from support.steps import StepWatch
 
@@ -62,7 +62,7 @@ def test_a_fault_costs_no_more_than_it_may_and_changes_nothing(
         }
     )
     assert (after is not None) == fault.notices
-    assert lost <= (0 if fault.loses == "no step" else SHORT["checkpoint"]["everySteps"])
+    assert lost <= CHECKPOINTS[fault.loses] * SHORT["checkpoint"]["everySteps"]
     assert job.losses == undisturbed.losses
     assert job.figures["heldout.nll"] == undisturbed.figures["heldout.nll"]
 

@@ -21,7 +21,13 @@ from support.applied_jobs import ClusterJob
 from support.kubectl import Kubectl
 from support.steps import StepWatch
 
-Loss = Literal["no step", "at most the steps since a checkpoint"]
+Loss = Literal["no step", "at most the steps since a checkpoint", "at most the steps since the checkpoint before it"]
+CHECKPOINTS: dict[Loss, int] = {
+    "no step": 0,
+    "at most the steps since a checkpoint": 1,
+    "at most the steps since the checkpoint before it": 2,
+}
+"""How many intervals between checkpoints a loss may be."""
 
 
 @dataclass(frozen=True)
@@ -130,7 +136,7 @@ FAULTS = (
     Fault(
         "the newest checkpoint is damaged, and a process killed",
         damage_the_newest_checkpoint,
-        "at most the steps since a checkpoint",
+        "at most the steps since the checkpoint before it",
     ),
     Fault("the operator is killed", kill_the_operator, "no step", notices=False),
     Fault("the storage does not answer for a minute", stop_the_storage, "no step", notices=False),

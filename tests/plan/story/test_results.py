@@ -89,6 +89,15 @@ def test_training_that_is_done_is_done_to_the_last_step() -> None:
     assert (progress.step, progress.percent, progress.eta_seconds, progress.loss) == (1000, "100%", None, 2.5)
 
 
+def test_its_loss_is_that_of_the_last_step_and_stays_so_when_its_pods_are_gone() -> None:
+    words = json.dumps({"figures": {"train.loss": 0.5}})
+    done = after(after(status(train()), TOLD), TOLD, [job(succeeded=True), ended(0, words)])
+    assert done.progress is not None
+    assert done.progress.loss == 0.5
+    later = after(done, None, [job(succeeded=True)])
+    assert later.progress == done.progress
+
+
 @pytest.mark.parametrize(
     ("pods", "step"),
     [

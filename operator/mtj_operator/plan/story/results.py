@@ -39,7 +39,8 @@ def progress_of(
     if train is None:
         return before
     if train.state == "Succeeded":
-        return before and before.model_copy(update={"step": before.of, "percent": "100%", "eta_seconds": None})
+        done = {"step": before.of, "percent": "100%", "eta_seconds": None} if before else {}
+        return before and before.model_copy(update=done | _last_loss(train, seen))
     if told is None or told.job != names.attempt(seen.name, train.name, train.attempt):
         return before
     if before is not None:
@@ -56,6 +57,15 @@ def progress_of(
         eta_seconds=_finite(told.eta_seconds),
         updated=rfc3339(told.told),
     )
+
+
+def _last_loss(train: StageStatus, seen: Seen) -> dict[str, float]:
+    """The loss of the last step, which nobody may have asked for while it was told."""
+    for words in _last_words(seen, train, (ExitCode.DONE,)):
+        figures = words.get("figures")
+        if isinstance(figures, dict) and _is_figure(figures.get("train.loss")):
+            return {"loss": float(figures["train.loss"])}
+    return {}
 
 
 def checkpoint_of(
