@@ -49,6 +49,7 @@ SMALL: dict[str, Mapping[str, object]] = {
     },
     "chain": SMALL_TRAINING,
     "gitops": {},
+    "gpus": {},
     "your-own-audio": {"spec.dataset.audio.segment": "{minSeconds: 2, maxSeconds: 4, overlapSeconds: 0.5}"},
 }
 
