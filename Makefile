@@ -48,6 +48,11 @@ fuzz: $(READY) ## Try 20,000 damaged files; FILES and SEED choose others
 	MTJ_FUZZ=$(or $(FILES),20000) MTJ_FUZZ_SEED=$(or $(SEED),$(shell date +%s)) $(BIN)/pytest --timeout 0 \
 	  -k random_damage tests/security/test_hostile_music.py $(PYTEST)
 
+.PHONY: soak
+soak: $(READY) ## A hundred random faults on one training: a quarter of an hour; FAULTS and SEED choose others
+	MTJ_SOAK=$(or $(FAULTS),100) MTJ_SOAK_SEED=$(or $(SEED),1) $(BIN)/pytest --on-demand -s -n0 \
+	  tests/training/test_soak.py $(PYTEST)
+
 .PHONY: test-gitops
 test-gitops: $(READY) ## Flux's own controllers and Argo CD's health checks on real jobs: builds both, ten minutes once
 	tools/gitops/build

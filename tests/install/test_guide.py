@@ -1,4 +1,4 @@
-"""What the guide to installing says of values and of kustomize is so."""
+"""What the guides say of values, and that to installing of kustomize, is so."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from support.guides import blocks
+from support.guides import GUIDES, blocks
 from support.helm import rendered
 from support.installed import GUIDE
 from support.kubectl import REPOSITORY, Kubectl, binaries
@@ -18,11 +18,11 @@ from support.would_apply import would_apply
 
 pytestmark = pytest.mark.usefixtures("helm")
 
-VALUES = [block.text for block in blocks(GUIDE) if block.marks == "values"]
+VALUES = [block.text for guide in GUIDES for block in blocks(guide) if block.marks == "values"]
 
 
 @pytest.mark.parametrize("values", VALUES)
-def test_its_values_are_right(values: str, kubectl: Kubectl) -> None:
+def test_values_are_right(values: str, kubectl: Kubectl) -> None:
     would_apply(kubectl, rendered(yaml.safe_load(values)))
 
 
