@@ -87,6 +87,14 @@ def test_a_job_that_has_prepared_nothing_has_nothing_to_lend(tmp_path: Path) -> 
         driver.prepare(borrower(tmp_path, str(tmp_path / "nobody"), "codec"), NoPool())
 
 
+def test_an_output_that_names_itself_is_refused(tmp_path: Path) -> None:
+    output = lender(tmp_path, "midi")
+    of_itself = parse_job(text(dataset={"prepared": output}, output=output)).job
+    open_storage(output).write("job.json", of_itself.model_dump_json(by_alias=True).encode())
+    with pytest.raises(JobError, match="are borrowed from that same place"):
+        driver.prepare(borrower(tmp_path, output, "symbolic"), NoPool())
+
+
 def test_the_survey_has_the_lenders_figures(tmp_path: Path) -> None:
     found = survey(borrower(tmp_path, lender(tmp_path, "audio"), "codec"))
     assert (found["files"], found["estimated"], found["midi_hours"]) == (6, False, 0.0)

@@ -6,12 +6,14 @@ import io
 import json
 import pickle
 from pathlib import Path
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
 
 from mtj_api import JobError
 from mtj_api.spec import AudioPreparation, MidiPreparation, Split
+from mtj_trainer.prepare import process
 from mtj_trainer.prepare.dataset import PreparedDataset, Sample, Track
 from mtj_trainer.prepare.driver import without_killers
 from mtj_trainer.prepare.manifest import Contents, dataset_hash, figures, write_dataset
@@ -120,6 +122,19 @@ def test_a_file_that_ended_its_worker_is_set_aside(tmp_path: Path) -> None:
     (left_out,) = prepare_unit(task).quarantined
     assert (left_out.file, left_out.reason) == (unit.entries[0].key, "ends-worker")
     assert "SIGSEGV" in left_out.detail
+
+
+def test_a_fault_of_ours_is_not_remembered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source, cache = open_storage(f"{tmp_path}/music"), open_storage(f"{tmp_path}/cache")
+    source.write("fine.mid", music_folder.GOOD["alone.mid"]())
+    (unit,) = plan_units(sort_sources(source.list(), ["midi"]), AUDIO, MIDI)
+    task = UnitTask(unit, source.url, cache.url, AUDIO, MIDI)
+    with monkeypatch.context() as patched:
+        patched.setattr(process, "_piece", Mock(side_effect=OSError("no space left")))
+        assert [one.reason for one in prepare_unit(task).quarantined] == ["internal-error"]
+    assert not cache.exists(f"units/{unit.hash}.json")
+    assert prepare_unit(task).quarantined == ()
+    assert cache.exists(f"units/{unit.hash}.json")
 
 
 @pytest.mark.parametrize("missing", ["manifest.json", "samples.jsonl"])

@@ -44,6 +44,8 @@ def test_links_are_followed_but_not_in_circles(tmp_path: Path) -> None:
     (music / "dangling.mid").symlink_to(tmp_path / "gone")
     (elsewhere / "deep/back").symlink_to(elsewhere)
     (music / "self").symlink_to(music)
+    (music / "up").symlink_to(tmp_path)
+    (music / "everything").symlink_to("/")
     storage = open_storage(str(music))
     assert [entry.key for entry in storage.list()] == ["file.mid", "folder/deep/a.mid"]
 

@@ -75,5 +75,15 @@ def _check(job: MusicTrainingJob, other: Storage, dataset: PreparedDataset) -> N
 
 def _midi_settings(output: Storage) -> MidiPreparation:
     """How the job of this output, or the one that it borrows from in turn, made tokens."""
-    dataset = MusicTrainingJob.model_validate_json(output.read("job.json")).spec.dataset
-    return dataset.midi if dataset.prepared is None else _midi_settings(open_storage(dataset.prepared))
+    seen: set[str] = set()
+    while output.url not in seen:
+        seen.add(output.url)
+        dataset = MusicTrainingJob.model_validate_json(output.read("job.json")).spec.dataset
+        if dataset.prepared is None:
+            return dataset.midi
+        output = open_storage(dataset.prepared)
+    raise JobError(
+        f"the data of {output.url} are borrowed from that same place",
+        where=WHERE,
+        instead="name the job that prepared them",
+    )

@@ -39,6 +39,10 @@ SUMMARIES = {
 """Features of segments whose mean over a recording is worth a figure of the track, and the figure's name."""
 
 
+INTERNAL = "internal-error"
+"""The reason of a file that is left out for a fault of ours."""
+
+
 @dataclass(frozen=True)
 class UnitTask:
     """All that a worker needs to know; small, since it is sent to it.
@@ -58,7 +62,11 @@ class UnitTask:
 
 
 def prepare_unit(task: UnitTask) -> UnitRecord:
-    """Prepare a unit's files; its tar and its record are stored when this returns."""
+    """Prepare a unit's files; its tar and its record are stored when this returns.
+
+    There is no record where something failed that is not the file's fault: it may pass, as a full disk does, and the
+    next run prepares the unit anew.
+    """
     source, cache = open_storage(task.source), open_storage(task.cache)
     files: list[FileRecord] = []
     quarantined: list[Quarantined] = []
@@ -73,7 +81,8 @@ def prepare_unit(task: UnitTask) -> UnitRecord:
                     files.append(outcome)
         record = UnitRecord(task.unit.hash, tuple(files), tuple(quarantined))
         cache.write(f"units/{task.unit.hash}.tar", path)
-    cache.write(f"units/{task.unit.hash}.json", record.to_json())
+    if not any(one.reason == INTERNAL for one in quarantined):
+        cache.write(f"units/{task.unit.hash}.json", record.to_json())
     return record
 
 
@@ -108,7 +117,7 @@ def _prepare_one(
     except Unusable as why:
         return Quarantined(key, why.reason, why.detail)
     except Exception as error:
-        return Quarantined(key, "internal-error", f"{key}: {type(error).__name__}: {error}")
+        return Quarantined(key, INTERNAL, f"{key}: {type(error).__name__}: {error}")
     return replace(prepared.record, samples=tuple(sample.write(shard, stem) for sample in prepared.samples))
 
 

@@ -59,7 +59,8 @@ class FolderStorage(Storage):
 
     def list(self, prefix: str = "") -> Iterator[Entry]:
         with self._explained(prefix, "list"):
-            found = sorted(_files(self._path(prefix), prefix.strip("/"), frozenset()), key=lambda entry: entry.key)
+            folder = self._path(prefix)
+            found = sorted(_files(folder, prefix.strip("/"), _above(folder)), key=lambda entry: entry.key)
         yield from found
 
     def delete(self, key: str) -> None:
@@ -98,8 +99,14 @@ class FolderStorage(Storage):
         return str(self._path(key))
 
 
+def _above(folder: Path) -> frozenset[tuple[int, int]]:
+    """The folders that a folder lies in: a link to one of them leads back to it, and to all else that is there."""
+    found = (above.stat() for above in folder.resolve().parents if above.exists())
+    return frozenset((status.st_dev, status.st_ino) for status in found)
+
+
 def _files(folder: Path, key: str, above: frozenset[tuple[int, int]]) -> Iterator[Entry]:
-    """Every file below; links are followed, except back into a folder that is being walked."""
+    """Every file below; links are followed, except back into a folder that is being walked or that it lies in."""
     try:
         status = folder.stat()
         with os.scandir(folder) as names:
