@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 import textwrap
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import pytest
@@ -36,14 +36,35 @@ def runs_on(_pod: Mapping[str, Any]) -> Fate:
     return Fate(code=None)
 
 
-@contextmanager
-def piped(flux: Kubectl, kubectl: Kubectl, repository: Repository, **spec: Any) -> Iterator[Pipeline]:
-    """The pipeline that ships, for the repository and the test's namespace."""
-    pipeline = Pipeline(flux, kubectl.namespace, repository.url, **spec)
-    try:
-        yield pipeline
-    finally:
-        pipeline.end()
+Piped = Callable[..., AbstractContextManager[Pipeline]]
+Operated = Callable[[Callable[[Mapping[str, Any]], Fate]], AbstractContextManager[None]]
+
+
+@pytest.fixture
+def piped(flux: Kubectl, kubectl: Kubectl, repository: Repository) -> Piped:
+    """The pipeline that ships, for the repository and the test's namespace; its spec gets what is given besides."""
+
+    @contextmanager
+    def running(**spec: Any) -> Iterator[Pipeline]:
+        pipeline = Pipeline(flux, kubectl.namespace, repository.url, **spec)
+        try:
+            yield pipeline
+        finally:
+            pipeline.end()
+
+    return running
+
+
+@pytest.fixture
+def operated(kubectl: Kubectl, http: Http, start: Start) -> Operated:
+    """The operator, and a kubelet that lets pods fare as it is told."""
+
+    @contextmanager
+    def running(fate: Callable[[Mapping[str, Any]], Fate]) -> Iterator[None]:
+        with start(), Kubelet(http, kubectl.namespace, fate).working():
+            yield
+
+    return running
 
 
 def marks(kubectl: Kubectl) -> dict[str, str]:
@@ -65,13 +86,9 @@ def children(kubectl: Kubectl) -> list[str]:
 
 
 def test_the_same_manifest_again_changes_nothing(
-    flux: Kubectl, kubectl: Kubectl, http: Http, repository: Repository, start: Start
+    kubectl: Kubectl, repository: Repository, piped: Piped, operated: Operated
 ) -> None:
-    with (
-        start(),
-        Kubelet(http, kubectl.namespace, runs_on).working(),
-        piped(flux, kubectl, repository) as pipeline,
-    ):
+    with operated(runs_on), piped() as pipeline:
         assert pipeline.carry(repository.commit({FILE: job()}))[0] == "True"
         wait_for(kubectl, lambda found: found.get("state") == "Running")
         before = marks(kubectl)
@@ -82,13 +99,9 @@ def test_the_same_manifest_again_changes_nothing(
 
 
 def test_a_job_that_is_no_longer_in_git_goes_with_all_that_was_made_for_it(
-    flux: Kubectl, kubectl: Kubectl, http: Http, repository: Repository, start: Start
+    kubectl: Kubectl, repository: Repository, piped: Piped, operated: Operated
 ) -> None:
-    with (
-        start(),
-        Kubelet(http, kubectl.namespace, runs_on).working(),
-        piped(flux, kubectl, repository) as pipeline,
-    ):
+    with operated(runs_on), piped() as pipeline:
         other = yaml.safe_dump(document("evening"))
         pipeline.carry(repository.commit({FILE: job(), "jobs/evening.yaml": other}))
         wait_for(kubectl, lambda found: found.get("state") == "Running")
@@ -100,13 +113,9 @@ def test_a_job_that_is_no_longer_in_git_goes_with_all_that_was_made_for_it(
 
 
 def test_a_change_of_what_a_job_does_is_refused_and_the_pipeline_says_why(
-    flux: Kubectl, kubectl: Kubectl, http: Http, repository: Repository, start: Start
+    kubectl: Kubectl, repository: Repository, piped: Piped, operated: Operated
 ) -> None:
-    with (
-        start(),
-        Kubelet(http, kubectl.namespace, runs_on).working(),
-        piped(flux, kubectl, repository) as pipeline,
-    ):
+    with operated(runs_on), piped() as pipeline:
         pipeline.carry(repository.commit({FILE: job(training={"steps": 100})}))
         wait_for(kubectl, lambda found: found.get("state") == "Running")
         before = marks(kubectl)
@@ -119,10 +128,8 @@ def test_a_change_of_what_a_job_does_is_refused_and_the_pipeline_says_why(
         assert marks(kubectl) == before
 
 
-def test_a_job_that_cannot_work_is_refused_and_the_pipeline_says_why(
-    flux: Kubectl, kubectl: Kubectl, repository: Repository
-) -> None:
-    with piped(flux, kubectl, repository) as pipeline:
+def test_a_job_that_cannot_work_is_refused_and_the_pipeline_says_why(repository: Repository, piped: Piped) -> None:
+    with piped() as pipeline:
         wrong = job(training={"strategy": "lora"})
         ready, message = pipeline.carry(repository.commit({FILE: wrong}))
         assert ready == "False"
@@ -130,13 +137,9 @@ def test_a_job_that_cannot_work_is_refused_and_the_pipeline_says_why(
 
 
 def test_suspending_in_git_stops_the_pods_and_going_on_with_a_change_is_a_new_attempt(
-    flux: Kubectl, kubectl: Kubectl, http: Http, repository: Repository, start: Start
+    kubectl: Kubectl, repository: Repository, piped: Piped, operated: Operated
 ) -> None:
-    with (
-        start(),
-        Kubelet(http, kubectl.namespace, runs_on).working(),
-        piped(flux, kubectl, repository) as pipeline,
-    ):
+    with operated(runs_on), piped() as pipeline:
         pipeline.carry(repository.commit({FILE: job(scheduling={"image": "trainer:1"})}))
         wait_for(kubectl, lambda found: found.get("state") == "Running")
         pipeline.carry(repository.commit({FILE: job(scheduling={"image": "trainer:1", "suspend": True})}))
@@ -148,13 +151,9 @@ def test_suspending_in_git_stops_the_pods_and_going_on_with_a_change_is_a_new_at
 
 
 def test_a_job_that_was_suspended_by_hand_stays_so(
-    flux: Kubectl, kubectl: Kubectl, http: Http, repository: Repository, start: Start
+    kubectl: Kubectl, repository: Repository, piped: Piped, operated: Operated
 ) -> None:
-    with (
-        start(),
-        Kubelet(http, kubectl.namespace, runs_on).working(),
-        piped(flux, kubectl, repository) as pipeline,
-    ):
+    with operated(runs_on), piped() as pipeline:
         pipeline.carry(repository.commit({FILE: job()}))
         wait_for(kubectl, lambda found: found.get("state") == "Running")
         by_hand = ("--field-manager=by-hand", "--type=merge", '--patch={"spec":{"scheduling":{"suspend":true}}}')
@@ -166,39 +165,27 @@ def test_a_job_that_was_suspended_by_hand_stays_so(
 
 
 def test_a_pipeline_that_waits_until_training_has_begun_is_ready_then(
-    flux: Kubectl, kubectl: Kubectl, http: Http, repository: Repository, start: Start
+    kubectl: Kubectl, repository: Repository, piped: Piped, operated: Operated
 ) -> None:
     (block,) = re.findall(r"^ {4}healthCheckExprs:\n(?: {6}.*\n)+", GUIDE.read_text(), re.MULTILINE)
     more = yaml.safe_load(textwrap.dedent(block))
-    with (
-        start(),
-        Kubelet(http, kubectl.namespace, runs_on).working(),
-        piped(flux, kubectl, repository, wait=True, timeout="2m", **more) as pipeline,
-    ):
+    with operated(runs_on), piped(wait=True, timeout="2m", **more) as pipeline:
         assert pipeline.carry(repository.commit({FILE: job()}))[0] == "True"
         assert wait_for(kubectl, lambda found: "state" in found)["state"] == "Running"
 
 
 def test_a_pipeline_that_waits_is_ready_when_its_jobs_are_done(
-    flux: Kubectl, kubectl: Kubectl, http: Http, repository: Repository, start: Start
+    kubectl: Kubectl, repository: Repository, piped: Piped, operated: Operated
 ) -> None:
-    with (
-        start(),
-        Kubelet(http, kubectl.namespace, done).working(),
-        piped(flux, kubectl, repository, wait=True, timeout="2m") as pipeline,
-    ):
+    with operated(done), piped(wait=True, timeout="2m") as pipeline:
         assert pipeline.carry(repository.commit({FILE: job()}))[0] == "True"
         assert wait_for(kubectl, lambda found: found["state"] == "Succeeded")["observedGeneration"] == 1
 
 
 def test_a_pipeline_that_waits_says_which_job_failed(
-    flux: Kubectl, kubectl: Kubectl, http: Http, repository: Repository, start: Start
+    kubectl: Kubectl, repository: Repository, piped: Piped, operated: Operated
 ) -> None:
-    with (
-        start(),
-        Kubelet(http, kubectl.namespace, lambda _: Fate(code=65, message=WRONG)).working(),
-        piped(flux, kubectl, repository, wait=True, timeout="2m") as pipeline,
-    ):
+    with operated(lambda _: Fate(code=65, message=WRONG)), piped(wait=True, timeout="2m") as pipeline:
         ready, message = pipeline.carry(repository.commit({FILE: job()}))
         assert ready == "False"
         assert f"MusicTrainingJob/{kubectl.namespace}/chorales status: 'Failed'" in message
