@@ -85,7 +85,9 @@ def test_publishing_again_writes_nothing_and_a_broken_folder_is_mended(
     assert card.stat().st_mtime_ns == before
     (tmp_path / "out" / RECORD).unlink()
     (tmp_path / "out/model/model.safetensors").write_bytes(b"half")
+    (tmp_path / "out/model/adapter_model.safetensors").write_bytes(b"of a model that was here before")
     publish(job)
+    assert not (tmp_path / "out/model/adapter_model.safetensors").exists()
     load_model(open_storage(str(tmp_path / "out/model")))
 
 

@@ -50,8 +50,8 @@ spec:
 class Waiting(CheckpointFolder):
     """Training waits until each is stored."""
 
-    def save(self, *state: Any) -> None:
-        super().save(*state)
+    def save(self, *state: Any, **how: Any) -> None:
+        super().save(*state, **how)
         self.wait()
 
 

@@ -15,11 +15,11 @@ from mtj_api import JobError, parse_job
 from mtj_operator.plan import absolute
 from mtj_operator.plan.objects import stages_on_cluster
 from mtj_operator.plan.settings import ClusterSettings
-from mtj_trainer.families.musicgen.weights import on_this_machine
 from mtj_trainer.prepare.driver import prepare
 from mtj_trainer.prepare.pool import WorkerPool
 from mtj_trainer.storage import Entry, open_storage
 from mtj_trainer.storage.folder import FolderStorage
+from mtj_trainer.storage.local import on_this_machine
 from support.finished import ThisProcess
 from support.jobs import text
 from support.music_folder import midi, write

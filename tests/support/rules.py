@@ -129,6 +129,19 @@ CASES: dict[str, tuple[Spec, Spec]] = {
         model(family="musicgen", pretrained="m") | {"training": {"strategy": "prompt", "peft": {"merge": True}}},
         model(family="musicgen", pretrained="m") | {"training": {"strategy": "dora", "peft": {"merge": True}}},
     ),
+    "!self.peft.merge || self.engine": (
+        model(family="musicgen", pretrained="m")
+        | {
+            "training": {
+                "strategy": "lora",
+                "peft": {"merge": True},
+                "engine": "deepspeed",
+                "deepspeed": {"zeroStage": 3},
+            }
+        },
+        model(family="musicgen", pretrained="m")
+        | {"training": {"strategy": "lora", "peft": {"merge": True}, "engine": "deepspeed"}},
+    ),
     "!has(self.strategy) || self.strategy != 'selective'": (
         model(family="musicgen", pretrained="m") | {"training": {"strategy": "selective"}},
         model(family="musicgen", pretrained="m")

@@ -318,4 +318,5 @@ def test_random_numbers_follow_from_seed_step_and_rank_alone() -> None:
         return float(torch.rand(()))
 
     assert drawn(1, 2, 3) == drawn(1, 2, 3)
-    assert len({drawn(seed, step, rank) for seed in (0, 1) for step in (0, 1) for rank in (0, 1)}) == 8
+    highest = 2**31 - 1
+    assert len({drawn(seed, step, rank) for seed in (0, 1, highest) for step in (0, 1) for rank in (0, 1)}) == 12

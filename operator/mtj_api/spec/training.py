@@ -172,6 +172,13 @@ class Training(SpecModel):
             "peft.merge",
         ),
         Rule(
+            "!self.peft.merge || self.engine != 'deepspeed' || self.deepspeed.zeroStage < 3",
+            lambda t: not t.peft.merge or t.engine != "deepspeed" or t.deepspeed.zero_stage < 3,
+            "with zeroStage 3 no process has the whole model into which to merge; leave merge out, or write "
+            "deepspeed: {zeroStage: 2}",
+            "peft.merge",
+        ),
+        Rule(
             "!has(self.batch.size) || "
             "self.batch.size % (self.batch.accumulation * self.nodes * self.processesPerNode) == 0",
             lambda t: (

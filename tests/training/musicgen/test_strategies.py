@@ -128,6 +128,14 @@ def test_it_learns_goes_on_where_it_stopped_and_is_published(strategy: str, base
     assert [path.name for path in Path(resumed.model).glob("*.safetensors")] == [expected]
 
 
+def test_an_adaptation_of_an_adapted_model_is_loaded_on_top_of_both(base: Path, tmp_path: Path) -> None:
+    first = Run(tmp_path / "first", base, strategy="lora", peft={"rank": 2})
+    alone = Run(tmp_path / "alone", Path(first.model), strategy="lora", peft={"rank": 2})
+    merged = Run(tmp_path / "merged", Path(first.model), strategy="lora", peft={"rank": 2, "merge": True})
+    assert nats(alone.model) == pytest.approx(nats(merged.model), rel=1e-5)
+    assert nats(alone.model) < nats(first.model)
+
+
 @pytest.mark.parametrize("strategy", ["lora", "dora", "ia3", "selective"])
 def test_what_is_merged_is_the_same_model_and_needs_nothing_beside_it(
     strategy: str, base: Path, tmp_path: Path

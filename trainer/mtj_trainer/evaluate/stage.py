@@ -14,8 +14,9 @@ from typing import Any
 from mtj_api import JobError, MusicTrainingJob
 from mtj_api.spec.model import MUSICGEN_FAMILIES
 from mtj_trainer.progress import Progress
-from mtj_trainer.stage import leave_figures, stage_record
+from mtj_trainer.stage import leave_figures, stage_record, work_dir
 from mtj_trainer.storage import Storage, open_storage
+from mtj_trainer.storage.local import files_of, hash_of, on_this_machine
 
 RECORD = "stages/evaluate.json"
 
@@ -89,8 +90,9 @@ def _evaluation_of(family: str) -> Evaluate:
 def _fingerprint(job: MusicTrainingJob, dataset: str, weights: Storage) -> str:
     """Changes with whatever changes the figures: weights, settings, data, and this code's format."""
     digest = hashlib.sha256()
-    for entry in weights.list():
-        digest.update(entry.key.encode() + b"\0" + hashlib.sha256(weights.read(entry.key)).digest())
+    with on_this_machine(weights, work_dir()) as folder:
+        for name, path in files_of(folder).items():
+            digest.update(name.encode() + b"\0" + hash_of(path))
     model = job.spec.model
     assert model is not None
     said = [

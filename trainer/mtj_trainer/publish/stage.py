@@ -7,9 +7,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
 
-from safetensors.torch import load as load_tensors
+from safetensors import safe_open
 
 from mtj_api import MusicTrainingJob
 from mtj_trainer.prepare.dataset import PreparedDataset
@@ -17,7 +20,8 @@ from mtj_trainer.progress import Progress
 from mtj_trainer.publish.card import ModelFacts, model_card
 from mtj_trainer.report.figures import merged, stage_records
 from mtj_trainer.stage import leave_figures, stage_record, work_dir
-from mtj_trainer.storage import open_storage
+from mtj_trainer.storage import Storage, open_storage
+from mtj_trainer.storage.local import files_of, hash_of, on_this_machine
 
 FOLDER = "model"
 CARD = "README.md"
@@ -29,37 +33,59 @@ def publish(job: MusicTrainingJob) -> None:
     output = open_storage(job.spec.output)
     prepared, trained = stage_record(output, "prepare"), stage_record(output, "train")
     progress = Progress("publish", 1)
-    weights = output.child(trained["weights"])
-    files = {entry.key: weights.read(entry.key) for entry in weights.list()}
-    facts = _facts(files)
     dataset = PreparedDataset.open(prepared["dataset"], work_dir())
-    files[CARD] = model_card(job, facts, dataset, merged(stage_records(output).values())).encode()
-    fingerprint = _fingerprint(files)
-    place = f"{output.url.removeprefix('file://')}/{FOLDER}"
-    if output.exists(RECORD) and json.loads(output.read(RECORD))["fingerprint"] == fingerprint:
-        progress.say(f"nothing to do: the model is at {place}")
-    else:
-        output.delete(RECORD)
-        for name, content in files.items():
-            output.write(f"{FOLDER}/{name}", content)
-        record = {"fingerprint": fingerprint, "model": FOLDER}
-        output.write(RECORD, (json.dumps(record, indent=2) + "\n").encode())
-        progress.say(f"model: {place}")
+    with on_this_machine(output.child(trained["weights"]), work_dir()) as weights:
+        files = files_of(weights)
+        figures = merged(stage_records(output).values())
+        card = model_card(job, _facts(files), dataset, figures).encode()
+        fingerprint = _fingerprint(files, card)
+        place = f"{output.url.removeprefix('file://')}/{FOLDER}"
+        if output.exists(RECORD) and json.loads(output.read(RECORD))["fingerprint"] == fingerprint:
+            progress.say(f"nothing to do: the model is at {place}")
+        else:
+            _store(output, files, card)
+            record = {"fingerprint": fingerprint, "model": FOLDER}
+            output.write(RECORD, (json.dumps(record, indent=2) + "\n").encode())
+            progress.say(f"model: {place}")
     leave_figures({}, model=f"{output.url}/{FOLDER}")
 
 
-def _facts(files: Mapping[str, bytes]) -> ModelFacts:
-    tensors = [load_tensors(content) for name, content in files.items() if name.endswith(".safetensors")]
+def _store(output: Storage, files: Mapping[str, Path], card: bytes) -> None:
+    """Make the folder hold these files and nothing else: an adaptation that was there before would be taken for one
+    of this model."""
+    output.delete(RECORD)
+    folder = output.child(FOLDER)
+    for gone in {entry.key for entry in folder.list()} - {CARD, *files}:
+        folder.delete(gone)
+    for name, path in files.items():
+        folder.write(name, path)
+    folder.write(CARD, card)
+
+
+def _facts(files: Mapping[str, Path]) -> ModelFacts:
     return ModelFacts(
-        parameters=sum(tensor.numel() for some in tensors for tensor in some.values()),
-        files=tuple(sorted(files)),
-        config=json.loads(files.get("config.json", b"{}")),
-        tokenizer=json.loads(files.get("tokenizer.json", b"{}")),
+        parameters=sum(_parameters(path) for path in files.values() if path.suffix == ".safetensors"),
+        files=tuple(files),
+        config=_read_json(files.get("config.json")),
+        tokenizer=_read_json(files.get("tokenizer.json")),
     )
 
 
-def _fingerprint(files: dict[str, bytes]) -> str:
+def _parameters(path: Path) -> int:
+    """How many numbers the tensors of a file have, by its header alone."""
+    with safe_open(path, "pt") as tensors:
+        names = tensors.keys()
+        return sum(math.prod(tensors.get_slice(name).get_shape()) for name in names)
+
+
+def _read_json(path: Path | None) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(path.read_bytes()) if path is not None else {}
+    return found
+
+
+def _fingerprint(files: Mapping[str, Path], card: bytes) -> str:
     digest = hashlib.sha256()
-    for name, content in files.items():
-        digest.update(name.encode() + b"\0" + hashlib.sha256(content).digest())
+    for name, path in files.items():
+        digest.update(name.encode() + b"\0" + hash_of(path))
+    digest.update(card)
     return digest.hexdigest()

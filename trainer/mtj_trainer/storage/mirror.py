@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
+import tempfile
+from pathlib import Path
+
 from mtj_trainer.storage.store import Storage
 
 
-def mirror(source: Storage, target: Storage) -> None:
-    """Make ``target`` hold what ``source`` does, a file at a time, and nothing else."""
+def mirror(source: Storage, target: Storage, copies: Path | None = None) -> None:
+    """Make ``target`` hold what ``source`` does, a file at a time, and nothing else; memory use is bounded.
+
+    Args:
+        copies: where a file passes through that is not on this machine; the system's place for such where it is left
+            out.
+    """
     files = [entry.key for entry in source.list()]
     for gone in {entry.key for entry in target.list()} - set(files):
         target.delete(gone)
     for key in files:
-        target.write(key, source.local_path(key) or source.read(key))
+        own = source.local_path(key)
+        if own is not None:
+            target.write(key, own)
+            continue
+        with tempfile.TemporaryDirectory(prefix="copies-", dir=copies) as made:
+            target.write(key, source.fetch(key, Path(made) / "file"))

@@ -12,7 +12,7 @@ from torch import Tensor
 from mtj_api import MusicTrainingJob
 from mtj_api.contract import ATTEMPT_ENV, LISTEN_ENV, OUT_OF_MEMORY_ENV
 from mtj_trainer.families.make import make_family
-from mtj_trainer.stage import Interrupted, leave_figures, run_stage, stage_record, stop_requested
+from mtj_trainer.stage import Interrupted, leave_figures, run_stage, stage_record, stop_requested, work_dir
 from mtj_trainer.storage import Storage, open_storage
 from mtj_trainer.storage.mirror import mirror
 from mtj_trainer.train.checkpoint import BEST, CheckpointFolder, Owner, RunState
@@ -115,7 +115,7 @@ def _train(job: MusicTrainingJob, output: Storage, prepared: dict[str, Any], wor
     if world.is_first:
         figures = _figures(trainer.state, settings.batch.accumulation)
         if finished:
-            mirror(folder.child(BEST), output.child(BEST_WEIGHTS))
+            mirror(folder.child(BEST), output.child(BEST_WEIGHTS), copies=work_dir())
             record = {
                 "fingerprint": run,
                 "steps": trainer.state.step,

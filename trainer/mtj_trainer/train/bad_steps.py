@@ -38,9 +38,11 @@ RECENT = 100
 NORMAL = 1.4826
 """Times the median deviation it is the standard deviation, of what is normally distributed."""
 
-LEAST_SPREAD, LEAST_LOG_SPREAD = 0.05, 0.1
+LEAST_SPREAD, LEAST_LOG_SPREAD = 0.05, math.log(100) / 10
 """A standard deviation is taken for at least this part of the loss, and for this much of the norm's logarithm: where
-the steps before were all alike, the slightest change would be a spike."""
+the steps before were all alike, the slightest change would be a spike. Ten of them are half the loss more, and a
+hundred times the norm. On the plateau from which a model begins to learn, norms of fifty times the median come and go
+and are no harm once they are clipped."""
 
 NO_LIMIT = sys.float_info.max
 """What every finite number is below."""

@@ -18,6 +18,10 @@ class Buffers:
         self._own: list[Tensor] = [buffer for name, buffer in model.named_buffers() if name in saved]
         self._before: list[Tensor] = []
 
+    def __bool__(self) -> bool:
+        """Whether there are any."""
+        return bool(self._own)
+
     def remember(self) -> None:
         """Take them down as they are now."""
         self._before = [buffer.clone() for buffer in self._own]

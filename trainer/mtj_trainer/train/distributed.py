@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, TypeVar, cast
 
 import torch
 import torch.distributed as dist
@@ -74,6 +74,14 @@ class World:
         if self.size > 1:
             dist.broadcast_object_list(choices, src=0)
         return choices[0]
+
+    def gathered(self, said: ChoiceT) -> list[ChoiceT]:
+        """What each process says, by rank."""
+        if self.size == 1:
+            return [said]
+        found: list[ChoiceT | None] = [None] * self.size
+        dist.all_gather_object(found, said)
+        return cast("list[ChoiceT]", found)
 
     def barrier(self) -> None:
         """Return when every process has come here."""

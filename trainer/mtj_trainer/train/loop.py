@@ -274,6 +274,8 @@ class Trainer(Generic[BatchT]):
         reseed(self._settings.seed, self.state.step, self._world.rank)
         rate = self._rate(self.state.step)
         sums: dict[str, Tensor] = {}
+        if self._buffers:
+            self._look(progress)  # before they change: the average takes up those of the step before
         self._buffers.remember()
         for index, (batch, counts) in enumerate(passes):
             self._engine.begin_pass(last=index == len(passes) - 1)
@@ -424,5 +426,6 @@ class Trainer(Generic[BatchT]):
         averaged = self._engine.whole(self._averaged.weights)
         optimizer = self._engine.optimizer_state()
         if self._world.is_first:
-            self._checkpoints.save(self.state, weights, averaged, optimizer)
+            apart = self._engine.in_step and self._world.device.type != "cpu"
+            self._checkpoints.save(self.state, weights, averaged, optimizer, apart=apart)
             self._observer.checkpoint(time.perf_counter() - began)

@@ -8,8 +8,9 @@ from pathlib import Path
 from mtj_api import JobError
 from mtj_trainer.families.musicgen.audiocraft_checkpoint import is_audiocraft, read_audiocraft
 from mtj_trainer.families.musicgen.complete import MusicGen
-from mtj_trainer.families.musicgen.weights import on_this_machine, read_model
+from mtj_trainer.families.musicgen.weights import read_model
 from mtj_trainer.storage import open_storage
+from mtj_trainer.storage.local import on_this_machine
 
 HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 

@@ -42,7 +42,7 @@ def load_published(name: str) -> MusicGen:
             where=folder.url,
             instead="publish it again, or merge it",
         )
-    model = load_published(base)
+    model = load_merged(base)  # as it was trained on: an adaptation beside another would take its place
     load_adaptation(adaptable(model), folder)
     return model
 

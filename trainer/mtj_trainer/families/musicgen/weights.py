@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +18,7 @@ from mtj_trainer.families.musicgen.complete import MusicGen
 from mtj_trainer.families.musicgen.melody import CHROMA, ChromaSettings
 from mtj_trainer.families.quiet import quiet_transformers
 from mtj_trainer.storage import Storage
-from mtj_trainer.storage.store import checked
+from mtj_trainer.storage.local import on_this_machine
 
 WEIGHTS, CONFIG = "model.safetensors", "config.json"
 
@@ -70,19 +68,6 @@ def load_model(folder: Storage) -> MusicGen:
     """
     with on_this_machine(folder) as local:
         return read_model(local, folder.url)
-
-
-@contextmanager
-def on_this_machine(folder: Storage) -> Iterator[Path]:
-    """The files below, in a folder of this machine: their own, or copies for a while."""
-    own = folder.local_path()
-    if own is not None:
-        yield own
-        return
-    with tempfile.TemporaryDirectory(prefix="musicgen-") as copies:
-        for entry in folder.list():
-            folder.fetch(entry.key, Path(copies) / checked(entry.key))
-        yield Path(copies)
 
 
 def read_model(folder: Path, name: str) -> MusicGen:

@@ -26,6 +26,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mtj_trainer.prepare.audio.analysis import Analysis, mean_of_channels
+from mtj_trainer.prepare.audio.compiled import keep_compiled
 from mtj_trainer.prepare.audio.levels import measure_levels
 from mtj_trainer.prepare.audio.loudness import integrated_loudness, loudness_range
 
@@ -69,6 +70,7 @@ def extract_features(samples: Floats, sample_rate: int, names: Sequence[str]) ->
 
 
 def _spectral(mono: Floats, sample_rate: int, wanted: set[str]) -> dict[str, Floats]:
+    keep_compiled()
     import librosa  # seconds to import, and only features and beats need it
     from librosa.onset import onset_strength
 

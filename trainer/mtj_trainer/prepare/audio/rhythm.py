@@ -10,6 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from mtj_trainer.prepare.audio.compiled import keep_compiled
+
 _FFT = 1024  # with the hop, 93 and 23 ms at 11 kHz: what librosa takes at 22
 _HOP = 256
 _MEL_BANDS = 96
@@ -36,6 +38,7 @@ class Rhythm:
 
 def find_rhythm(mono: npt.NDArray[np.float32], sample_rate: int) -> Rhythm:
     """Beats of (frames,) as librosa finds them (Ellis, Beat tracking by dynamic programming, 2007), and their tempo."""
+    keep_compiled()
     from librosa import autocorrelate, power_to_db  # seconds to import, and many recordings never need it
     from librosa.beat import beat_track
     from librosa.feature import melspectrogram, tempo

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mtj_trainer.music.key import estimate_key
+from mtj_trainer.prepare.audio.compiled import keep_compiled
 
 _FFT = 4096  # 2.7 Hz a bin at 11 kHz: semitones apart from 55 Hz upward
 _LOWEST_HZ = 55.0
@@ -28,6 +29,7 @@ def find_key(mono: npt.NDArray[np.float32], sample_rate: int) -> str | None:
 
 def pitch_class_profile(mono: npt.NDArray[np.float32], sample_rate: int) -> npt.NDArray[np.float64]:
     """(12,) how strongly each pitch class sounds, C first, for A = 440 Hz; zeros for silence."""
+    keep_compiled()
     from librosa import stft  # seconds to import, and only who asks for the key needs it
 
     spectrum = np.abs(stft(mono, n_fft=_FFT, hop_length=_FFT // 2))

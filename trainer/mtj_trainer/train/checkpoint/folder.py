@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -121,8 +122,8 @@ class CheckpointFolder:
             step = self._found[0] if self._found else None
             if world is not None:
                 step = world.agreed(step)
-                if step is not None and not world.is_first:
-                    self._found = step, self._fetched_as_chosen(step)
+                if step is not None:
+                    self._found = step, self._once_a_machine(step, world)
         if self._found is None:
             return None
         step, local = self._found
@@ -188,10 +189,15 @@ class CheckpointFolder:
         weights: dict[str, Tensor],
         averaged: dict[str, Tensor],
         optimizer: dict[str, Any],
+        *,
+        apart: bool = False,
     ) -> None:
         """Take down everything as it is now, and store it behind the training's back.
 
         Waits for the one before it; one that cannot be stored for now gives way to this one.
+
+        Args:
+            apart: whether nothing else has these tensors, so that they need not be copied.
 
         Raises:
             JobError: the one before cannot be stored, or storing has failed for too long.
@@ -202,7 +208,9 @@ class CheckpointFolder:
         now = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
         taken = RunState.read(replace(state, saved=now).written())
         saved = _Saved(taken, {OPTIMIZER: optimizer, WEIGHTS: weights, AVERAGED: averaged})
-        if any(tensor.device.type != "cpu" for tensor in weights.values()):
+        if apart:
+            pass
+        elif any(tensor.device.type != "cpu" for tensor in weights.values()):
             saved.contents = _copied(saved.contents)
         else:
             try:
@@ -266,6 +274,24 @@ class CheckpointFolder:
             raise
         self._losses[step] = manifest.validation_loss
         return local
+
+    def _once_a_machine(self, step: int, world: World) -> LocalFolder:
+        """The checkpoint that the first process chose. One process of a machine fetches it; the others share its files.
+
+        Eight copies of what fills half a disk would not fit on it, and would take eight times as long.
+        """
+        found = self._found[1] if self._found else None
+        if found is None and world.local_rank == 0:
+            found = self._fetched_as_chosen(step)
+        places = world.gathered(str(found.path) if found else "")
+        if found is None:
+            found = LocalFolder()
+            try:
+                found.share(Path(places[world.rank - world.local_rank]))
+            except OSError:  # they do not share a disk
+                found = self._fetched_as_chosen(step)
+        world.barrier()  # nobody is through with its files, and removes them, before all have them
+        return found
 
     def _fetched_as_chosen(self, step: int) -> LocalFolder:
         try:

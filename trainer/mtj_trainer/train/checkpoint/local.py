@@ -50,6 +50,15 @@ class LocalFolder:
             self.path, lock = _made(parent)
         self.close = weakref.finalize(self, _remove, self.path, lock)
 
+    def share(self, other: Path) -> None:
+        """Hold the files of another folder on the same disk too: they are there once, and as long as either is.
+
+        Raises:
+            OSError: it is not there, or on another disk.
+        """
+        for path in other.iterdir():
+            (self.path / path.name).hardlink_to(path)
+
     def __enter__(self) -> Self:
         return self
 

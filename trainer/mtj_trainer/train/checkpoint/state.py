@@ -104,4 +104,4 @@ class Faults:
 
 def reseed(seed: int, step: int, rank: int) -> None:
     """Set every random state of this process to what belongs to this step."""
-    torch.manual_seed((seed * 1_000_003 + step) * 65_537 + rank)
+    torch.manual_seed(((seed * 1_000_003 + step) * 65_537 + rank) % 2**64)

@@ -62,7 +62,7 @@ class Engine(Protocol):
         ...
 
     def whole(self, parts: Weights) -> Weights:
-        """Whole tensors from each process's parts. Collective."""
+        """Whole tensors from each process's parts, for the first process alone where they are divided. Collective."""
         ...
 
     def divided(self, whole: Weights) -> Weights:

@@ -128,10 +128,15 @@ class ZeroEngine:
             self._engine.empty_partition_cache()
 
     def whole(self, parts: Weights) -> Weights:
-        """See ``Engine.whole``."""
+        """See ``Engine.whole``: gathered one at a time, into the first process's memory beside its GPU."""
         if self._stage < 3:
             return parts
-        return {name: self._gathered(name, part) if name in self._parameters else part for name, part in parts.items()}
+        found = {}
+        for name, part in parts.items():
+            value = self._gathered(name, part) if name in self._parameters else part
+            if self._world.is_first:
+                found[name] = value.to("cpu", copy=True)
+        return found
 
     def divided(self, whole: Weights) -> Weights:
         """See ``Engine.divided``."""
@@ -170,7 +175,8 @@ class ZeroEngine:
         saved = state["optimizer"]["state"]
         for flat in self._flat_weights():
             self._optimizer.optimizer.state[flat] = {
-                "step": saved[0]["step"].clone(),
+                # Where the weights are: AdamW's fused kernel reads it there.
+                "step": saved[0]["step"].to(flat.device, torch.float32, copy=True),
                 **{key: torch.zeros_like(flat) for key in MOMENTS},
             }
         self._link()
