@@ -125,9 +125,10 @@ class GangOfTwo:
 
     @property
     def files(self) -> set[str]:
-        """All that is in the output and among the checkpoints, and on the machine's own disk, by name."""
-        places = (Path(self._folder, name) for name in ("out", "work"))
-        return {str(path.relative_to(self._folder)) for place in places for path in place.rglob("*") if path.is_file()}
+        """All that is in the output, among the checkpoints and on the machine's own disk, by name; but for the stacks
+        of hangs and TensorBoard's files, of which each attempt has one."""
+        paths = (path for name in ("out", "work") for path in (self._folder / name).rglob("*") if path.is_file())
+        return {str(path.relative_to(self._folder)) for path in paths if not {"stacks", "tensorboard"} & {*path.parts}}
 
     @property
     def best(self) -> bytes:
