@@ -113,9 +113,7 @@ def test_a_throttled_call_waits_and_is_made_again(cluster: ApiServer, kubectl: K
     assert calls(metrics, "2xx") == 1
 
 
-def test_a_server_that_stays_busy_is_an_error_in_the_end(
-    cluster: ApiServer, kubectl: Kubectl, proxy: ApiProxy
-) -> None:
+def test_a_server_that_stays_busy_is_an_error_in_the_end(cluster: ApiServer, kubectl: Kubectl, proxy: ApiProxy) -> None:
     path = proxied(cluster, proxy)
     proxy.busy = 100
     with pytest.raises(ApiError) as refused:
