@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import sys
+import math
 
 _WHOLE = 2**53
 """From here on not every reader of JSON tells whole numbers apart, and beyond 64 bits the API server refuses them."""
@@ -19,4 +19,8 @@ def figure(value: object) -> float | None:
     """A finite number; ``None`` for what is none, as a whole number of hundreds of digits is."""
     if not isinstance(value, int | float) or isinstance(value, bool):
         return None
-    return float(value) if abs(value) <= sys.float_info.max else None
+    try:
+        found = float(value)
+    except OverflowError:
+        return None
+    return found if math.isfinite(found) else None
