@@ -113,11 +113,11 @@ def test_a_throttled_call_waits_and_is_made_again(cluster: ApiServer, kubectl: K
     assert calls(metrics, "2xx") == 1
 
 
-def test_a_server_that_stays_busy_is_an_error_in_the_end(cluster: ApiServer, proxy: ApiProxy) -> None:
+def test_a_server_that_stays_busy_is_an_error_in_the_end(cluster: ApiServer, kubectl: Kubectl, proxy: ApiProxy) -> None:
     path = proxied(cluster, proxy)
     proxy.busy = 100
     with pytest.raises(ApiError) as refused:
-        with_client(path, lambda client: client.get(JOB, Key("default", "none")))
+        with_client(path, lambda client: client.create(CONFIG_MAP, config_map(kubectl)))
     assert refused.value.status == 429
 
 

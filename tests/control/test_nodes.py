@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytest
@@ -38,15 +38,18 @@ def test_a_node_is_silent_when_kubernetes_does_not_know_how_it_fares(found: dict
 
 
 class Cluster:
-    """Nodes by name, as a client reads them; ``asked`` are those that it was asked for."""
+    """Nodes by name, as a client reads them while it may; ``asked`` are those that it was asked for."""
 
     def __init__(self, **nodes: Mapping[str, Any]) -> None:
         self.nodes = nodes
+        self.may_read = True
         self.asked: list[str] = []
 
     async def get(self, kind: Kind, key: Key) -> Mapping[str, Any]:
         assert (kind.name, key.namespace) == ("Node", "")
         self.asked.append(key.name)
+        if not self.may_read:
+            raise ApiError(403, "Forbidden", "nodes is forbidden")
         if key.name not in self.nodes:
             raise ApiError(404, "NotFound", "there is none")
         return self.nodes[key.name]
@@ -65,6 +68,14 @@ class Watched:
         self._version += 1
         pod = PodSnapshot(name, "chorales-train-1", "train", 1, 0, phase, node=on, deleted=deleted, uid=name)
         self.cache.pods.put(Entry(CHORALES, name, name, self._version, pod))
+
+    async def run_until(self, holds: Callable[[], bool]) -> None:
+        """Look again and again."""
+        running = asyncio.create_task(self._nodes.run())
+        async with asyncio.timeout(60):
+            while not holds():
+                await asyncio.sleep(0)
+        running.cancel()
 
     def look(self) -> set[str]:
         """The nodes that are held to be silent after a look."""
@@ -103,3 +114,22 @@ def test_a_node_that_no_pod_leaves_any_more_is_forgotten() -> None:
     assert watched.look() == {"a"}
     watched.cache.pods.drop(CHORALES, "leaves", "leaves")
     assert watched.look() == set()
+
+
+def test_while_nodes_may_not_be_read_none_is_silent_and_they_are_asked_for_again_later(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("mtj_operator.control.nodes.EVERY", 0.0)
+    monkeypatch.setattr("mtj_operator.control.nodes._PAUSE", 0.0)
+    cluster = Cluster(a=node("Unknown"))
+    watched = Watched(cluster)
+    watched.put("leaves", "a")
+    assert watched.look() == {"a"}
+    cluster.may_read, cluster.asked = False, []
+    asyncio.run(watched.run_until(lambda: len(cluster.asked) == 3))
+    assert watched.cache.silent == set()
+    assert [record.getMessage() for record in caplog.records if record.levelname == "WARNING"] == [
+        "may not read nodes, so pods of lost nodes are waited for longer"
+    ]
+    cluster.may_read = True
+    asyncio.run(watched.run_until(lambda: watched.cache.silent == {"a"}))

@@ -16,6 +16,7 @@ from support.kubelets import STAGE_LABEL, Fate, Kubelet, done
 from support.kubernetes_http import Http
 from support.operated_jobs import document, stage, status, wait_for, wait_for_job
 from support.operator_process import Start
+from support.ports import free_ports
 from support.witness import eventually
 
 pytestmark = pytest.mark.slow
@@ -118,6 +119,30 @@ def test_the_status_says_why_a_job_has_no_pods(kubectl: Kubectl, start: Start) -
         kubectl.apply(document())
         found = wait_for(kubectl, lambda found: "quota" in found.get("message", ""))
         assert found["state"] == "Pending"
+
+
+def test_the_status_says_that_a_webhook_which_is_down_lets_no_child_be_made(kubectl: Kubectl, start: Start) -> None:
+    (nobody_listens,) = free_ports(1)
+    webhook = {
+        "name": "images.example.com",
+        "admissionReviewVersions": ["v1"],
+        "sideEffects": "None",
+        "clientConfig": {"url": f"https://127.0.0.1:{nobody_listens}/"},
+        "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": kubectl.namespace}},
+        "rules": [{"apiGroups": ["batch"], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["jobs"]}],
+    }
+    kind, name = "ValidatingWebhookConfiguration", kubectl.namespace
+    body = {"apiVersion": "admissionregistration.k8s.io/v1", "kind": kind, "metadata": {"name": name}}
+    kubectl.apply({**body, "webhooks": [webhook]})
+    try:
+        with start():
+            kubectl.apply(document())
+            found = wait_for(kubectl, lambda found: "failed calling webhook" in found.get("message", ""))
+            assert found["state"] == "Pending"
+            kubectl("delete", kind, name)
+            wait_for_job(kubectl, "chorales-prepare-1")
+    finally:
+        kubectl("delete", kind, name, "--ignore-not-found")
 
 
 def test_a_wrong_job_fails_at_once_with_its_sentence(kubectl: Kubectl, http: Http, start: Start) -> None:

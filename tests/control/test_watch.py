@@ -93,11 +93,14 @@ def test_it_lists_what_is_there_and_follows_what_changes(cluster: ApiServer, kub
 
 
 def test_jobs_of_others_are_not_read(cluster: ApiServer, kubectl: Kubectl) -> None:
-    kubectl.apply(job("theirs", **{"app.kubernetes.io/managed-by": "helm"}), job("ours"))
+    theirs = job("theirs", **{"app.kubernetes.io/managed-by": "helm"})
+    nameless, nobodys = job("nameless", **{"training.discomusica.io/job": ""}), job("nobodys")
+    del nobodys["metadata"]["labels"]["training.discomusica.io/job"]
+    kubectl.apply(theirs, nameless, nobodys, job("ours"))
 
     async def follow() -> None:
         async with watching(cluster.kubeconfig, kubectl) as watched:
-            assert watched.names == ["ours"]
+            assert [entry.name for entry in watched.cache.jobs] == ["ours"]
 
     asyncio.run(follow())
 

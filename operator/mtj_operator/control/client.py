@@ -16,8 +16,7 @@ import random
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from typing import NamedTuple
-from urllib.parse import urlencode, urlsplit
-from urllib.request import getproxies, proxy_bypass
+from urllib.parse import urlencode
 
 import aiohttp
 from kubernetes.aio.client import ApiClient, Configuration
@@ -96,7 +95,7 @@ class Client:
     """The API server.
 
     Args:
-        configuration: where it is, and as whom.
+        configuration: where it is, and as whom (``control/connect.py``).
         metrics: counts each call.
         may_write: whether this process may act now.
     """
@@ -105,9 +104,6 @@ class Client:
         self, configuration: Configuration, metrics: Metrics, may_write: Callable[[], bool] = lambda: True
     ) -> None:
         configuration.connection_pool_maxsize = _CONNECTIONS
-        configuration.proxy = configuration.proxy or _proxy_to(configuration.host)
-        # The client has aiohttp look for a proxy and for credentials before each call, in another thread each time.
-        configuration.client_session_kwargs = {"trust_env": False, "cookie_jar": aiohttp.DummyCookieJar()}
         self._configuration = configuration
         self._api = ApiClient(configuration)
         self._metrics = metrics
@@ -415,14 +411,6 @@ def _error(status: int, data: bytes, retry_after: str | None = None) -> ApiError
     if retry_after is not None and retry_after.isdecimal():
         busy.retry_after = float(retry_after)
     return busy
-
-
-def _proxy_to(server: str) -> str | None:
-    """The proxy that the environment names for a server, if any."""
-    parts = urlsplit(server)
-    if not parts.hostname or proxy_bypass(parts.hostname):
-        return None
-    return getproxies().get(parts.scheme)
 
 
 def _read(data: bytes) -> Raw:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
-from mtj_api.contract import MANAGER
+from mtj_api.contract import JOB_LABEL, MANAGER
 from mtj_operator.control import snapshots
 from mtj_operator.control.cache import Cache, Entry, Store
 from mtj_operator.control.metrics import Metrics
@@ -18,8 +18,8 @@ from mtj_operator.control.snapshots import Key, Raw
 
 T = TypeVar("T")
 
-OURS = f"app.kubernetes.io/managed-by={MANAGER}"
-"""The label by which the API server picks children among all Jobs and pods."""
+OURS = f"app.kubernetes.io/managed-by={MANAGER},{JOB_LABEL},{JOB_LABEL}!="
+"""How the API server picks children among all Jobs and pods: they name the job that they belong to."""
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,9 @@ EVERY = 5.0
 _AT_ONCE = 100
 """Nodes asked for in a look; the others come next."""
 
+_PAUSE = 300.0
+"""Seconds until nodes are asked for again where that was not allowed."""
+
 _FORBIDDEN, _GONE = 403, 404
 
 
@@ -44,18 +47,21 @@ class Nodes:
         self._asked: dict[str, None] = {}
 
     async def run(self) -> None:
-        """Do it for ever, or until it turns out that this is not allowed."""
+        """Do it for ever, but seldom while it is not allowed."""
+        told = False
         while True:
             await asyncio.sleep(EVERY)
             try:
                 await self.look()
-            except UnreachableError as error:
-                self._log.warn("could not read a node", error=error)
-            except ApiError as error:
-                if error.status == _FORBIDDEN:
+            except (ApiError, UnreachableError) as error:
+                if not isinstance(error, ApiError) or error.status != _FORBIDDEN:
+                    self._log.warn("could not read a node", error=error)
+                    continue
+                self._cache.silent.clear()
+                if not told:
                     self._log.warn("may not read nodes, so pods of lost nodes are waited for longer", error=error)
-                    await asyncio.Event().wait()
-                self._log.warn("could not read a node", error=error)
+                told = True
+                await asyncio.sleep(_PAUSE)
 
     async def look(self) -> None:
         """Ask for each node that a pod is about to leave, those first that were not asked for yet.

@@ -1,16 +1,15 @@
 """Asks trainings how far they are: the first process of each, now and then, over HTTP.
 
-Invariant: asking harms nothing. What does not answer in time, or answers nonsense, is asked again the next time.
+Invariant: asking harms nothing, and one training's answer harms no other's. What does not answer in time, or answers
+nonsense, is asked again the next time.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
-import math
 import time
 from collections.abc import Callable, Iterator
-from typing import Any
 
 import aiohttp
 
@@ -20,6 +19,7 @@ from mtj_operator.control.cache import Cache
 from mtj_operator.control.log import Log
 from mtj_operator.control.metrics import Metrics
 from mtj_operator.control.snapshots import Key
+from mtj_operator.plan.figures import count, figure
 from mtj_operator.plan.observed import GpuIdleness, TrainingProgress
 
 TIMEOUT = 2.0
@@ -103,6 +103,10 @@ class Progress:
                 self._metrics.polls.labels("unreachable").inc()
                 self._log.detail("no answer", job=key, error=error)
                 return
+            except Exception as error:
+                self._metrics.polls.labels("unreadable").inc()
+                self._log.fault("could not be asked", error, job=key)
+                return
         if told is None:
             self._metrics.polls.labels("unreadable").inc()
             return
@@ -121,30 +125,26 @@ def read(answer: bytes, job: str, now: float) -> TrainingProgress | None:
     """
     try:
         told = json.loads(answer)
-        step, of = told["step"], told["of"]
+        step, of = count(told["step"]), count(told["of"])
         checkpoint = told.get("checkpoint") or {}
-        checkpoint_step, checkpoint_url = checkpoint.get("step"), checkpoint.get("url", "")
+        checkpoint_step, checkpoint_url = count(checkpoint.get("step")), checkpoint.get("url", "")
         checkpoint_time = checkpoint.get("time", "")
         idle = told.get("gpu_idle") or {}
-        below, seconds = idle.get("below"), _number(idle.get("seconds"))
+        below, seconds = count(idle.get("below")), figure(idle.get("seconds"))
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
-    if not isinstance(step, int) or not isinstance(of, int):
+    if step is None or of is None:
         return None
     return TrainingProgress(
         job=job,
         told=now,
         step=step,
         of=of,
-        loss=_number(told.get("loss")),
-        tokens_per_second=_number(told.get("tokens_per_second")),
-        eta_seconds=_number(told.get("eta_seconds")),
-        checkpoint_step=checkpoint_step if isinstance(checkpoint_step, int) else None,
+        loss=figure(told.get("loss")),
+        tokens_per_second=figure(told.get("tokens_per_second")),
+        eta_seconds=figure(told.get("eta_seconds")),
+        checkpoint_step=checkpoint_step,
         checkpoint_url=checkpoint_url if isinstance(checkpoint_url, str) else "",
         checkpoint_time=checkpoint_time if isinstance(checkpoint_time, str) else "",
-        gpu_idle=GpuIdleness(below, seconds) if isinstance(below, int) and seconds is not None else None,
+        gpu_idle=GpuIdleness(below, seconds) if below is not None and seconds is not None else None,
     )
-
-
-def _number(value: Any) -> float | None:
-    return float(value) if isinstance(value, int | float) and math.isfinite(value) else None

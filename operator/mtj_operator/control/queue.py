@@ -89,11 +89,6 @@ class WorkQueue(Generic[K]):
         self._finish(key, delay, hurry=False)
         return delay
 
-    def forget(self, key: K) -> None:
-        """A key that waits for a time or after a failure no longer does: what it stood for is gone."""
-        self._failures.pop(key, None)
-        self._due.pop(key, None)
-
     def next_due(self) -> float | None:
         """When the next key comes back by itself, by the clock."""
         while self._timers and self._due.get(self._timers[0][2]) != self._timers[0][0]:

@@ -37,6 +37,7 @@ _TELL_WITHIN = 5.0
 
 _GONE = 404
 _TAKEN = 409
+_BUSY = 429
 
 
 class RefusedError(Exception):
@@ -49,7 +50,7 @@ class Turn:
 
     Attributes:
         began: when, by the monotonic clock.
-        refused: what stood in the way of a child.
+        refused: what stood in the way of a child that it takes.
     """
 
     key: Key
@@ -109,17 +110,21 @@ class Reconciler:
             self._log.say("has outlived its time", job=key)
             await self._delete(RESOURCE, key, observed.resource.uid, began)
             return None
+        refused = None
         try:
             await self._make_all(key, observed.resource, decision.children, began)
-        except RefusedError as refused:
+        except RefusedError as error:
+            if decision.children[-1].optional:
+                self._log.warn("goes on without", job=key, error=error)
+            else:
+                refused = error
             observed = self._cache.observe(key) or observed
             decision = self._decide(observed, self._settings, self._clock())
-            return Turn(key, observed.resource, decision, began, refused)
         for deletion in decision.deletions:
             child = Key(key.namespace, deletion.name)
             await self._delete(DELETED[deletion.kind], child, deletion.uid, began)
             self._log.say("deleted", job=key, kind=deletion.kind, name=deletion.name)
-        return Turn(key, observed.resource, decision, began)
+        return Turn(key, observed.resource, decision, began, refused)
 
     async def tell(self, turn: Turn) -> bool:
         """The second half: mark pods, post Events and write the status; whether that changed the status.
@@ -161,7 +166,8 @@ class Reconciler:
             else:
                 made = await self._client.create(kind, child.object, due=due)
         except ApiError as error:
-            if error.status >= 500 or error.status == 429:
+            # Other faults of the server are told: such is its answer while an admission webhook is down.
+            if error.status == _BUSY:
                 raise
             if error.reason != "AlreadyExists":
                 raise RefusedError(f"the {kind.name} {name} cannot be made: {error}") from error

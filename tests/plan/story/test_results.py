@@ -173,6 +173,8 @@ def test_the_figures_of_the_evaluation_are_its_last_words() -> None:
         '{"figures": {"a": "b", "c": true, "d": null, "e": NaN, "f": Infinity}}',
         '{"figures": {"a": ' + "9" * 400 + "}}",
         '{"checkpoint": {"step": "many", "url": 3}}',
+        '{"checkpoint": {"step": -1, "url": "s3://c"}}',
+        '{"checkpoint": {"step": 9007199254740992, "url": "s3://c"}}',
         '{"checkpoint": 7}',
         "{" * 4096,
         "[" * 4096,

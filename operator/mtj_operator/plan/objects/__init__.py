@@ -48,4 +48,4 @@ def room_beside(
         job, owner, stage, attempt, settings: as of ``children``, of the attempt under way.
         missing: how many more nodes.
     """
-    return Child(room(Attempt(job, owner, stage, attempt, settings), missing), "create")
+    return Child(room(Attempt(job, owner, stage, attempt, settings), missing), "create", optional=True)

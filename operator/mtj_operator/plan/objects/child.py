@@ -31,10 +31,12 @@ class Child:
     Attributes:
         object: the whole of it.
         how: ``create`` it once under its name, or ``apply`` it again at any time, server-side.
+        optional: whether the job goes on where it cannot be made.
     """
 
     object: Object
     how: Literal["create", "apply"]
+    optional: bool = False
 
 
 @dataclass(frozen=True)

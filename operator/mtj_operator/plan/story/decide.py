@@ -152,7 +152,7 @@ class _Chapter:
         """The turn, saying why it has fewer nodes than the job asks for."""
         if self.bounds is None or turn.row.state != "Running":
             return turn
-        message = f"{turn.message}{elastic.explained(turn.row, self.bounds)}"
+        message = f"{turn.message}{elastic.explained(turn.row, self.seen, self.bounds)}"
         return replace(turn, message=message, row=turn.row.model_copy(update={"message": message}))
 
     def _children(self, turn: Turn) -> tuple[Child, ...]:

@@ -113,6 +113,8 @@ def times(row: StageStatus, seen: Seen, bounds: Bounds) -> list[float]:
     due = _growth_due(row, bounds)
     if due is not None and row.attempt not in seen.rooms:
         found.append(due)
+        if seen.refusal_of_room(row.attempt):
+            found.append(seen.now + FIRST_GROWTH)
     return [time for time in found if time > seen.now]
 
 
@@ -123,12 +125,14 @@ def shown(row: StageStatus, bounds: Bounds) -> str | None:
     return f"{row.elastic.nodes} of {bounds.wanted}"
 
 
-def explained(row: StageStatus, bounds: Bounds) -> str:
+def explained(row: StageStatus, seen: Seen, bounds: Bounds) -> str:
     """Why an attempt has fewer nodes than wanted, as the end of a sentence; empty where it has all."""
     if row.elastic is None or row.elastic.nodes >= bounds.wanted:
         return ""
     why = f", since {row.elastic.reason}" if row.elastic.reason else ""
-    return f"; on {row.elastic.nodes} of {bounds.wanted} nodes{why}"
+    refusal = seen.refusal_of_room(row.attempt)
+    more = f"; room for more cannot be looked for: {refusal}" if refusal else ""
+    return f"; on {row.elastic.nodes} of {bounds.wanted} nodes{why}{more}"
 
 
 def _growth_due(row: StageStatus, bounds: Bounds) -> float | None:

@@ -7,13 +7,13 @@ pod says, what is taken from it is bounded, finite and of the right type, or is 
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Iterator
 from typing import Any
 
 from mtj_api import MusicTrainingJob
 from mtj_api.contract import ExitCode
 from mtj_api.status import FIGURES, CheckpointStatus, OutputStatus, Progress, StageStatus
+from mtj_operator.plan.figures import count, figure
 from mtj_operator.plan.objects import names
 from mtj_operator.plan.observed import PodSnapshot, TrainingProgress
 from mtj_operator.plan.story.clock import rfc3339, seconds_of
@@ -52,9 +52,9 @@ def progress_of(
         step=told.step,
         of=told.of,
         percent=f"{min(100, max(0, 100 * told.step // told.of))}%" if told.of > 0 else "",
-        loss=_finite(told.loss),
-        tokens_per_second=_finite(told.tokens_per_second),
-        eta_seconds=_finite(told.eta_seconds),
+        loss=figure(told.loss),
+        tokens_per_second=figure(told.tokens_per_second),
+        eta_seconds=figure(told.eta_seconds),
         updated=rfc3339(told.told),
     )
 
@@ -63,8 +63,9 @@ def _last_loss(train: StageStatus, seen: Seen) -> dict[str, float]:
     """The loss of the last step, which nobody may have asked for while it was told."""
     for words in _last_words(seen, train, (ExitCode.DONE,)):
         figures = words.get("figures")
-        if isinstance(figures, dict) and _is_figure(figures.get("train.loss")):
-            return {"loss": float(figures["train.loss"])}
+        loss = figure(figures.get("train.loss")) if isinstance(figures, dict) else None
+        if loss is not None:
+            return {"loss": loss}
     return {}
 
 
@@ -81,8 +82,12 @@ def checkpoint_of(
     found = [] if before is None else [before]
     for words in _last_words(seen, train, (ExitCode.DONE, ExitCode.INTERRUPTED)):
         said = words.get("checkpoint")
-        if isinstance(said, dict) and type(said.get("step")) is int and isinstance(said.get("url"), str):
-            found.append(CheckpointStatus(step=said["step"], url=said["url"], time=_moment(said.get("time"))))
+        if (
+            isinstance(said, dict)
+            and (step := count(said.get("step"))) is not None
+            and isinstance(said.get("url"), str)
+        ):
+            found.append(CheckpointStatus(step=step, url=said["url"], time=_moment(said.get("time"))))
     if told is not None and told.checkpoint_step is not None:
         time = _moment(told.checkpoint_time)
         found.append(CheckpointStatus(step=told.checkpoint_step, url=told.checkpoint_url, time=time))
@@ -94,7 +99,7 @@ def evaluation_of(before: dict[str, float] | None, evaluate: StageStatus | None,
     for words in _last_words(seen, evaluate, (ExitCode.DONE,)):
         said = words.get("figures")
         if isinstance(said, dict):
-            figures = {name: float(value) for name, value in said.items() if _is_figure(value)}
+            figures = {name: found for name, value in said.items() if (found := figure(value)) is not None}
             return dict(list(figures.items())[:FIGURES]) or before
     return before
 
@@ -137,14 +142,3 @@ def _moment(text: object) -> str | None:
     """A time as the status has times; ``None`` for what is none."""
     seconds = seconds_of(text) if isinstance(text, str) else None
     return rfc3339(seconds) if seconds is not None and 0 <= seconds < _YEAR_9999 else None
-
-
-def _is_figure(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and _finite(value) is not None
-
-
-def _finite(value: float | None) -> float | None:
-    try:
-        return float(value) if value is not None and math.isfinite(value) else None
-    except OverflowError:
-        return None

@@ -79,6 +79,10 @@ class Seen:
         """The pods that hold room for more nodes than an attempt has."""
         return self.pods.get(names.room(self.name, attempt), ())
 
+    def refusal_of_room(self, attempt: int) -> str:
+        """Why the cluster does not make what looks for room beside an attempt; empty where it does."""
+        return self.refusals.get(names.room(self.name, attempt), "")
+
     def attempt_after(self, stage: str, attempt: int) -> int | None:
         """The next attempt at a stage that has a Job."""
         return min((made for of, made in self.own if of == stage and made > attempt), default=None)
