@@ -231,6 +231,17 @@ def test_help_has_examples(command: list[str], capsys: pytest.CaptureFixture[str
     assert "examples:\n  mtj " in capsys.readouterr().out
 
 
+def test_the_operator_says_what_to_install_where_what_it_needs_is_not_there(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "kopf", None)
+    monkeypatch.delitem(sys.modules, "mtj_operator.control.main", raising=False)
+    assert main(["operator", "--trainer-image=trainer:1"]) == 65
+    assert capsys.readouterr().err.strip() == (
+        "what speaks to a cluster is not installed (kopf); write pip install 'music-training-job[operator]'"
+    )
+
+
 def test_the_version_is_that_of_the_distribution(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main(["--version"])
