@@ -5,7 +5,7 @@ never waits for torch, Ray or a Kubernetes client.
 """
 
 from mtj_api.errors import JobError
-from mtj_api.load import InvalidJob, load_job, parse_job, read_resolved_job, resolved_json, stage_json
+from mtj_api.load import InvalidJob, load_job, load_open_job, parse_job, read_resolved_job, resolved_json, stage_json
 from mtj_api.resolve import Resolution, resolve, resolved_job
 from mtj_api.spec import MusicTrainingJob
 
@@ -15,6 +15,7 @@ __all__ = [
     "MusicTrainingJob",
     "Resolution",
     "load_job",
+    "load_open_job",
     "parse_job",
     "read_resolved_job",
     "resolve",

@@ -61,6 +61,20 @@ def dotted(location: Location) -> str:
     return text
 
 
+def decoded(data: bytes, source: str) -> str:
+    """The text of a file.
+
+    Raises:
+        JobError: it is too long, or no text.
+    """
+    if len(data) > LARGEST_TEXT:
+        raise _too_long(source)
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise JobError("the job file is not text", where=source, instead="write it as YAML in UTF-8") from error
+
+
 def read_document(text: str, source: str) -> Document:
     """The single job in a YAML text; other resources in the same text are passed over.
 
@@ -68,7 +82,7 @@ def read_document(text: str, source: str) -> Document:
         JobError: the text is too long, is no YAML, says a key twice, or holds no job or several.
     """
     if len(text) > LARGEST_TEXT:
-        raise JobError(f"the file is larger than {LARGEST_TEXT >> 20} MiB", where=source, instead="keep one job a file")
+        raise _too_long(source)
     jobs: list[Document] = []
     kinds: list[str] = []
     try:
@@ -102,6 +116,10 @@ def read_document(text: str, source: str) -> Document:
         found = f"found {', '.join(kinds)}" if kinds else "the file is empty"
         raise JobError(f"there is no {KIND} here ({found})", where=source, instead=_HEADER_HINT)
     raise JobError(f"there are {len(jobs)} jobs here", where=source, instead="keep one job a file")
+
+
+def _too_long(source: str) -> JobError:
+    return JobError(f"the file is larger than {LARGEST_TEXT >> 20} MiB", where=source, instead="keep one job a file")
 
 
 def with_settings(document: Document, settings: Sequence[str]) -> Document:

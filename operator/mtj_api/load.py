@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import BinaryIO
 
 from pydantic import ValidationError
 
-from mtj_api.document import LARGEST_TEXT, Document, read_document, with_settings
+from mtj_api.document import LARGEST_TEXT, Document, decoded, read_document, with_settings
 from mtj_api.errors import JobError
 from mtj_api.faults import explain_fault, explain_missing_version, explain_nothing
 from mtj_api.resolve import Resolution, resolve
@@ -39,15 +40,17 @@ def load_job(path: Path, settings: Sequence[str] = ()) -> Resolution:
     """
     try:
         with path.open("rb") as file:
-            text = file.read(LARGEST_TEXT + 1).decode("utf-8", errors="strict")
+            return load_open_job(file, str(path), settings)
     except OSError as error:
         reason = error.strerror or type(error).__name__
         raise JobError(
             f"cannot read the job file ({reason})", where=str(path), instead="name a file with a MusicTrainingJob"
         ) from error
-    except UnicodeDecodeError as error:
-        raise JobError("the job file is not text", where=str(path), instead="write it as YAML in UTF-8") from error
-    return parse_job(text, str(path), settings)
+
+
+def load_open_job(file: BinaryIO, source: str, settings: Sequence[str] = ()) -> Resolution:
+    """The same of a file that is open, such as standard input; no more of it is read than a job may be long."""
+    return parse_job(decoded(file.read(LARGEST_TEXT + 1), source), source, settings)
 
 
 def parse_job(text: str, source: str = "job", settings: Sequence[str] = ()) -> Resolution:

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from mtj_api.crd import custom_resource_definition_yaml
+from mtj_api.document import LARGEST_TEXT
 from mtj_operator.cli.main import main
 from support.jobs import SMALLEST, WITH_MODEL
 
@@ -32,12 +33,34 @@ def test_a_right_job_is_ok(here: Path, capsys: pytest.CaptureFixture[str]) -> No
     assert capsys.readouterr().out == "job.yaml: ok\n"
 
 
+def typed(monkeypatch: pytest.MonkeyPatch, data: bytes) -> None:
+    """Put this on standard input."""
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(data), encoding="utf-8"))
+
+
 def test_a_job_may_come_from_standard_input(
     here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("sys.stdin", io.StringIO(SMALLEST))
+    typed(monkeypatch, SMALLEST.encode())
     assert main(["validate", "-"]) == 0
     assert capsys.readouterr().out == "-: ok\n"
+
+
+@pytest.mark.parametrize(
+    ("data", "sentence"),
+    [
+        (b"MThd\x00\x00\x00\x06\x00\x01\xff", "the job file is not text; write it as YAML in UTF-8"),
+        ("\u266b".encode() * LARGEST_TEXT, "the file is larger than 1 MiB; keep one job a file"),
+    ],
+    ids=["music", "megabytes"],
+)
+def test_what_is_no_job_file_is_told_of_alike_wherever_it_comes_from(
+    data: bytes, sentence: str, here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    typed(monkeypatch, data)
+    Path("song.mid").write_bytes(data)
+    assert main(["validate", "-", "song.mid"]) == 65
+    assert capsys.readouterr().err.splitlines() == [f"standard input: {sentence}", f"song.mid: {sentence}"]
 
 
 def test_each_of_several_jobs_is_told_of(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -206,6 +229,17 @@ def test_help_has_examples(command: list[str], capsys: pytest.CaptureFixture[str
         main([*command, "--help"])
     assert left.value.code == 0
     assert "examples:\n  mtj " in capsys.readouterr().out
+
+
+def test_the_operator_says_what_to_install_where_what_it_needs_is_not_there(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "kopf", None)
+    monkeypatch.delitem(sys.modules, "mtj_operator.control.main", raising=False)
+    assert main(["operator", "--trainer-image=trainer:1"]) == 65
+    assert capsys.readouterr().err.strip() == (
+        "what speaks to a cluster is not installed (kopf); write pip install 'music-training-job[operator]'"
+    )
 
 
 def test_the_version_is_that_of_the_distribution(capsys: pytest.CaptureFixture[str]) -> None:

@@ -85,8 +85,12 @@ class Scene:
     def begin(self, choice: Choice | None = None, **reading: Any) -> None:
         """Begin to read them."""
         wanted = Reading(choice or Choice(), pause=0.05, **reading)
-        self._thread = threading.Thread(target=self._run, args=(wanted,))
+        self._thread = threading.Thread(target=self._run, args=(wanted,), daemon=True)
         self._thread.start()
+
+    def has_ended(self) -> bool:
+        """Whether they are read to their end."""
+        return not self._thread.is_alive()
 
     def outcome(self) -> bool | None:
         """How it ended."""
@@ -228,6 +232,39 @@ def test_a_log_that_cannot_be_read_is_given_up(scene: Scene, lost: tuple[int, st
     assert scene.lines == ["train[0] a"]
     assert scene.remarks[0].startswith("the log of train[1] cannot be read to its end: ")
     assert lost[1] in scene.remarks[0]
+
+
+@pytest.fixture
+def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What fails is tried again at once."""
+    monkeypatch.setattr("mtj_operator.logs.follow._FIRST_PAUSE", 0.01)
+    monkeypatch.setattr("mtj_operator.logs.follow._LONGEST_PAUSE", 0.01)
+
+
+def test_a_log_that_could_not_be_read_while_its_pod_ran_is_given_up_when_that_has_ended(
+    scene: Scene, hasty: None
+) -> None:
+    scene.pod("train-1-0", (0, "a"))
+    scene.kubelet.log("train-1-0").lost = (500, "the disk is broken")
+    scene.begin(follow=True)
+    eventually(lambda: len(scene.kubelet.requests) > 20)
+    scene.has_state("train-1-0", ended=True)
+    scene.job_says("Failed", "False")
+    eventually(scene.has_ended)
+    assert scene.outcome() is False
+
+
+def test_a_log_that_broke_off_without_a_line_while_its_pod_ran_ends_with_the_pod(scene: Scene, hasty: None) -> None:
+    scene.pod("train-1-0", (0, "rotated away"))
+    scene.kubelet.log("train-1-0").breaks = [0] * 100_000
+    scene.begin(follow=True)
+    eventually(lambda: len(scene.kubelet.requests) > 20)
+    scene.kubelet.log("train-1-0").lines.clear()
+    scene.has_state("train-1-0", ended=True)
+    scene.job_says("Succeeded", "True")
+    eventually(scene.has_ended)
+    assert scene.outcome() is True
+    assert scene.lines == []
 
 
 def test_a_job_that_is_deleted_ends_it(scene: Scene) -> None:

@@ -8,8 +8,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from mtj_api import JobError, Resolution, load_job, parse_job
-from mtj_api.document import LARGEST_TEXT
+from mtj_api import JobError, Resolution, load_job, load_open_job
 from mtj_api.spec import Volume
 from mtj_operator.plan import absolute
 from mtj_operator.plan.places import is_on_hub, local_path, volume_of
@@ -31,7 +30,7 @@ def read_job(file: str, settings: Sequence[str], *, to_run: bool = False) -> Res
         JobError: it is wrong, refers to itself, or names a place on this machine that is not there.
     """
     if file == "-":
-        source, resolution = "standard input", parse_job(sys.stdin.read(LARGEST_TEXT + 1), "standard input", settings)
+        source, resolution = "standard input", load_open_job(sys.stdin.buffer, "standard input", settings)
     else:
         source, resolution = file, load_job(Path(file), settings)
     try:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from mtj_api import JobError
 from mtj_api.contract import ExitCode
+from mtj_operator.cli import operator_extra
 from mtj_operator.plan import STAGES
 
 if TYPE_CHECKING:
@@ -58,13 +59,8 @@ def logs(wanted: Wanted) -> int:
         JobError: an argument is wrong, or the job cannot be read.
     """
     _check(wanted)
-    try:
+    with operator_extra.needed():
         import mtj_operator.control.connect  # noqa: F401
-    except ImportError as error:
-        raise JobError(
-            f"what speaks to a cluster is not installed ({error.name})",
-            instead="write pip install 'music-training-job[operator]'",
-        ) from None
     try:
         outcome = asyncio.run(_read(wanted))
     except KeyboardInterrupt:

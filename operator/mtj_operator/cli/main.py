@@ -99,7 +99,8 @@ examples:
   mtj operator --trainer-image mtj-trainer:dev
   mtj operator --trainer-image mtj-trainer:dev --namespace music --verbose
 
-exit status: 0 told to stop, 1 it could not go on or another replica acts, 65 no cluster is configured
+exit status: 0 told to stop, 1 it could not go on or the lease was lost, 65 it could not begin: there is no such
+cluster, or the port is taken
 """
 
 
@@ -139,7 +140,10 @@ def _call(options: argparse.Namespace) -> int:
 
             return explain(options.job, options.set, as_json=options.json, look=options.survey)
         case "operator":
-            from mtj_operator.control.main import run as operate
+            from mtj_operator.cli import operator_extra
+
+            with operator_extra.needed():
+                from mtj_operator.control.main import run as operate
             from mtj_operator.control.settings import from_arguments
 
             return operate(from_arguments(options))

@@ -13,16 +13,18 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from typing import Any, TypeVar
 
 import kopf
+from aiohttp import web
 from kubernetes.aio.client import Configuration
 
 from mtj_api import JobError
 from mtj_api.contract import ExitCode
 from mtj_operator.control import connect, handlers, log
 from mtj_operator.control.cache import Cache
-from mtj_operator.control.client import Client
+from mtj_operator.control.client import ApiError, Client, UnreachableError
 from mtj_operator.control.health import Health
 from mtj_operator.control.intake import Intake
 from mtj_operator.control.lease import Lease, LostError
@@ -45,6 +47,8 @@ from mtj_operator.plan.story import decide
 _CRD_PAUSE = 2.0
 """Seconds between two looks for the resource where it is not there yet: kopf looks once."""
 
+T = TypeVar("T")
+
 DESCRIPTION = "Runs the MusicTrainingJobs of a Kubernetes cluster."
 
 
@@ -63,7 +67,7 @@ def run(settings: Settings) -> int:
     """Run the operator until it is told to stop (SIGTERM, SIGINT) or cannot go on; its exit status.
 
     Raises:
-        JobError: no cluster is configured.
+        JobError: no cluster is configured, it cannot be asked, or the port is taken.
     """
     log.set_up(json_lines=settings.json_logs, verbose=settings.verbose)
     return asyncio.run(_operate(settings))
@@ -124,9 +128,30 @@ class _Replica:
         await self._lease_client.close()
 
     async def run(self, stop: asyncio.Event) -> int:
-        """Do everything until told to stop or until a part ends; the exit status."""
-        server = await self._health.serve(self._settings.port)
-        workers = await self._workers()
+        """Do everything until told to stop or until a part ends; the exit status.
+
+        Raises:
+            JobError: the port is taken, or the API server cannot be asked.
+        """
+        server = await self._serve()
+        try:
+            workers = await _unless(stop, self._workers())
+            if workers is not None:
+                await self._work(workers, stop)
+        finally:
+            await server.cleanup()
+        self._log.say("stopped")
+        return ExitCode.DONE if stop.is_set() else ExitCode.CRASHED
+
+    async def _serve(self) -> web.AppRunner:
+        port = self._settings.port
+        try:
+            return await self._health.serve(port)
+        except (OSError, OverflowError) as error:
+            raise JobError(f"{port} cannot be listened on ({error})", where="--port", instead="name another") from None
+
+    async def _work(self, workers: Workers, stop: asyncio.Event) -> None:
+        """Run all parts until told to stop or until one ends."""
         progress = Progress(self._cache, self._mark, self._metrics, self._settings.progress_seconds)
         refusals = Refusals(self._cache, self._client, self._mark)
         nodes = Nodes(self._cache, self._client, self._mark)
@@ -150,16 +175,22 @@ class _Replica:
             self._kopf_stop.set()
             await asyncio.gather(events, return_exceptions=True)
             await _cancel([stopping])
-            await server.cleanup()
-        self._log.say("stopped")
-        return ExitCode.DONE if stop.is_set() else ExitCode.CRASHED
 
     async def _workers(self) -> Workers:
+        server = self._configuration.host
+        try:
+            gangs = await self._client.serves(WORKLOAD)
+        except UnreachableError as error:
+            what = f"{server} cannot be reached ({error})"
+            raise JobError(what, instead="check the kubeconfig and the network") from None
+        except ApiError as error:
+            what = f"{server} does not say what it serves ({error})"
+            raise JobError(what, instead="check the kubeconfig and its rights") from None
         cluster = ClusterSettings(
             trainer_image=self._settings.trainer_image,
             storage_secret=self._settings.storage_secret,
             job_defaults=self._settings.job_defaults,
-            gangs=await self._client.serves(WORKLOAD),
+            gangs=gangs,
         )
         reconciler = Reconciler(self._cache, self._intake, self._client, decide, cluster, self._metrics)
         return Workers(self._queue, reconciler, self._settings.workers, self._metrics)
@@ -209,6 +240,16 @@ class _Replica:
             resource = self._cache.resource(key)
             self._metrics.marks.inc()
             self._queue.mark(key, fresh=fresh or (resource is not None and resource.status == NO_STATUS))
+
+
+async def _unless(stop: asyncio.Event, work: Coroutine[Any, Any, T]) -> T | None:
+    """What comes of the work; nothing where it was told to stop before that."""
+    working, stopping = asyncio.create_task(work), asyncio.create_task(stop.wait())
+    try:
+        await asyncio.wait({working, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        return None if stop.is_set() else await working
+    finally:
+        await _cancel([working, stopping])
 
 
 async def _cancel(tasks: Sequence[asyncio.Task[object]]) -> None:

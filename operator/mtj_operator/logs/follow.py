@@ -181,7 +181,7 @@ class _Reader:
                         new += len(lines)
                         failures, pause = 0, _FIRST_PAUSE
                         yield lines
-                empty = 0 if new else empty + 1
+                empty = 0 if new or not ended else empty + 1
                 if not ended and not self._reading.follow:
                     return
                 if ended:
@@ -191,7 +191,7 @@ class _Reader:
             except Unreadable as error:
                 failures += 1
                 final = ended or not self._reading.follow or self._outcome is not None
-                if error.status == 404 or (final and failures == _ATTEMPTS):
+                if error.status == 404 or (final and failures >= _ATTEMPTS):
                     if error.status != 404:
                         self._say(f"the log of {pod.stage}[{pod.index}] cannot be read to its end: {error}")
                     return

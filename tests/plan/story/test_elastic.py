@@ -12,6 +12,7 @@ from mtj_operator.plan.observed import JobSnapshot, Observed, PodSnapshot
 from mtj_operator.plan.story import Decision, decide
 from mtj_operator.plan.story.clock import rfc3339
 from mtj_operator.plan.story.elastic import FIRST_GROWTH, LONGEST_GROWTH, SHRINKS_AFTER
+from mtj_operator.plan.story.leftovers import LOOKS_AGAIN_AFTER
 from support.sightings import NOW, job, pod, seen, status, train
 from support.stories import SETTINGS, spec
 
@@ -201,6 +202,21 @@ def test_growing_saves_first_and_holds_the_room_until_the_next_attempt_is_there(
 def test_what_holds_room_is_no_reason_to_wait_for_and_is_gone_with_the_job() -> None:
     done = status(StageStatus(name="evaluate"))
     assert [one.name for one in now(seen(done, room(), holding(0), spec=elastic())).deletions] == ["chorales-room-1"]
+
+
+@pytest.mark.parametrize(
+    "end", [{"succeeded": True}, {"failed": True, "reason": "BackoffLimitExceeded"}], ids=["its hour is over", "failed"]
+)
+def test_room_is_looked_for_anew_some_time_after_the_job_that_looked_for_it_has_ended(end: dict[str, Any]) -> None:
+    over: Any = replace(room(), ended=NOW - 1, **end)
+    stopped = [holding(index, phase="Failed", exit_code=1) for index in (0, 1)]
+    fresh = now(gang(2, train(elastic=DUE), over, *stopped))
+    assert (made(fresh), fresh.deletions, fresh.requeue_after) == ([], (), LOOKS_AGAIN_AFTER - 1)
+    later = now(gang(2, train(elastic=DUE), replace(over, ended=NOW - LOOKS_AGAIN_AFTER), *stopped))
+    assert (made(later), [deletion.name for deletion in later.deletions]) == ([], ["chorales-room-1"])
+    assert made(now(gang(2, train(elastic=DUE), *stopped))) == [], "the next would get the pods of the last"
+    assert made(now(gang(2, train(elastic=DUE)))) == [("chorales-room-1", 2)]
+    assert {row_of(decision).state for decision in (fresh, later)} == {"Running"}
 
 
 def test_where_a_queue_decides_what_runs_it_does_not_leave_what_it_has() -> None:

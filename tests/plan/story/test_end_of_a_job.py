@@ -149,6 +149,8 @@ def test_a_job_that_cannot_work_fails_at_once_with_a_sentence(wrong: Any, senten
     decision = decide(seen(spec=wrong), SETTINGS, NOW)
     assert sentence in decision.status.message
     assert "\n" not in decision.status.message
+    assert decision.status.message.endswith("; once that is mended, delete the job and apply it anew")
+    assert {one.message for one in decision.status.conditions} == {"", decision.status.message}
     assert (decision.status.state, decision.children, decision.requeue_after) == ("Failed", (), None)
     assert conditions(decision)["Succeeded"] == ("False", "WrongJob")
     assert conditions(decision)["Stalled"] == ("True", "WrongJob")
@@ -164,6 +166,15 @@ def test_an_edit_that_makes_a_running_job_wrong_ends_it() -> None:
     assert decision.status.state == "Failed"
     after = decide(seen(decision.status, job(), spec=edited, generation=2), SETTINGS, NOW)
     assert [deletion.name for deletion in after.deletions] == ["chorales-train-1"]
+
+
+def test_a_job_that_was_refused_says_what_to_do_once_its_spec_is_mended_too() -> None:
+    wrong = spec(scheduling={"podTemplate": {"labels": {"job-name": "mine"}}})
+    refused = decide(seen(status(train("Suspended")), spec=wrong, generation=2), SETTINGS, NOW)
+    mended = decide(seen(refused.status, generation=3), SETTINGS, NOW)
+    told = [one.message for one in mended.status.conditions if one.type == "Stalled" and one.observed_generation == 3]
+    assert told == [mended.status.message]
+    assert mended.status.message.count("delete the job and apply it anew") == 1
 
 
 def test_a_job_that_is_being_deleted_is_left_alone() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from mtj_api.status import JobStatus
+from mtj_api.status import JobStatus, StageStatus
 from mtj_operator.plan.observed import GpuIdleness, JobSnapshot, PodSnapshot, TrainingProgress
 from mtj_operator.plan.story import Decision, decide
 from support.sightings import NOW, ended, job, pod, seen, status, train
@@ -81,12 +81,13 @@ def test_what_was_known_stays_until_more_is_told() -> None:
     assert fact(retried) == ("False", "NotTraining")
 
 
-def test_a_job_may_be_ended() -> None:
-    decision = after(told(1800.0), idleGpus={"action": "fail"})
+def test_a_job_may_be_ended_and_holds_no_gpus_then() -> None:
+    in_use = after(told(0.0)).status
+    decision = after(told(1800.0), in_use, idleGpus={"action": "fail"})
     assert decision.status.state == "Failed"
     assert decision.status.message == f"train: {COMPLAINT}; what it saved so far stays"
-    assert (fact(decision, "Stalled"), fact(decision)) == (("True", "GPUsIdle"), ("True", "Idle"))
-    assert [event.reason for event in decision.events] == ["GPUsIdle", "GPUsIdle"]
+    assert (fact(decision, "Stalled"), fact(decision)) == (("True", "GPUsIdle"), ("False", "NotTraining"))
+    assert [event.reason for event in decision.events] == ["GPUsIdle"]
     (deletion,) = after(None, decision.status).deletions
     assert deletion.name == "chorales-train-1"
 
@@ -155,3 +156,26 @@ def test_the_users_own_suspension_takes_over() -> None:
 def test_idle_gpus_do_not_suspend_what_the_user_suspends() -> None:
     decision = after(told(1800.0), generation=2, suspend=True, **SUSPENDS)
     assert (decision.status.suspension, decision.status.state) == (None, "Running")
+
+
+WRONG: dict[str, Any] = {"podTemplate": {"labels": {"job-name": "mine"}}}
+
+
+def test_a_job_that_is_refused_while_it_is_suspended_is_suspended_no_more() -> None:
+    decision = after(None, suspended(), ended(75), generation=2, **WRONG)
+    assert fact(decision, "Stalled") == ("True", "WrongJob")
+    assert (decision.status.suspension, fact(decision)) == (None, ("False", "NotTraining"))
+
+
+def test_training_that_is_done_while_it_is_being_suspended_is_done() -> None:
+    first = after(told(1800.0), status(train()), **SUSPENDS)
+    late = first.status.model_copy(
+        update={"stages": [*first.status.stages[:2], *(_done(row) for row in first.status.stages[2:])]}
+    )
+    decision = after(None, late, job(succeeded=True), **SUSPENDS)
+    assert (decision.status.state, decision.status.suspension) == ("Succeeded", None)
+    assert fact(decision) == ("False", "NotTraining")
+
+
+def _done(row: StageStatus) -> StageStatus:
+    return row.model_copy(update={"state": "Succeeded", "attempt": 1})

@@ -15,6 +15,7 @@ from mtj_api.status import JobStatus, StageStatus
 from mtj_operator.plan import STAGES
 from mtj_operator.plan.observed import Observed, Resource
 from mtj_operator.plan.story import Decision, decide
+from mtj_operator.plan.story.words import for_good
 from support.sightings import NOW, job, resource, seen, status, train
 from support.stories import SETTINGS, spec
 
@@ -165,7 +166,7 @@ def test_a_suspended_job_is_suspended() -> None:
 )
 def test_a_result_that_it_cannot_use_is_refused_before_the_wait(output: str, sentence: str) -> None:
     decision = decide(waiting(FROM_CODEC, other("codec", spec=spec(output=output))), SETTINGS, NOW)
-    assert (decision.status.state, decision.status.message) == ("Failed", sentence)
+    assert (decision.status.state, decision.status.message) == ("Failed", for_good(sentence))
 
 
 def refers(name: str, *to: str, **parts: Any) -> Resource:

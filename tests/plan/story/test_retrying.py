@@ -104,7 +104,11 @@ def test_disruptions_have_a_budget_of_their_own() -> None:
 
 def test_a_job_that_is_wrong_is_not_tried_again() -> None:
     decision = after(train(), failed(), ended(65, "there are no notes; add some"))
-    assert (decision.status.state, decision.status.message) == ("Failed", "train: there are no notes; add some")
+    assert decision.status.state == "Failed"
+    assert train_row(decision).message == "there are no notes; add some"
+    assert decision.status.message == (
+        "train: there are no notes; add some; once that is mended, delete the job and apply it anew"
+    )
     assert {(c.type, c.status, c.reason) for c in decision.status.conditions} >= {
         ("Succeeded", "False", "WrongJob"),
         ("Stalled", "True", "WrongJob"),

@@ -29,10 +29,19 @@ from mtj_operator.plan.sources import with_sources
 from mtj_operator.plan.stages import Plan, Stage
 from mtj_operator.plan.story import elastic
 from mtj_operator.plan.story.clock import rfc3339, seconds_of
-from mtj_operator.plan.story.conditions import Fact, conditions, facts, gang_scheduling
+from mtj_operator.plan.story.conditions import conditions, facts, gang_scheduling
 from mtj_operator.plan.story.course import Settled, Turn, go_on, settle
 from mtj_operator.plan.story.decision import Decision, Deletion, StoryEvent
-from mtj_operator.plan.story.idling import GPUS_IDLE, Use, complaint, idling_facts, lasting, suspension, use_of
+from mtj_operator.plan.story.idling import (
+    GPUS_IDLE,
+    Use,
+    complaint,
+    idling_facts,
+    lasting,
+    none_held,
+    suspension,
+    use_of,
+)
 from mtj_operator.plan.story.leftovers import leftovers, lost_pods
 from mtj_operator.plan.story.marking import marks
 from mtj_operator.plan.story.reading import remembered, seconds_to_keep, stage_names, wanted
@@ -40,9 +49,13 @@ from mtj_operator.plan.story.results import checkpoint_of, evaluation_of, output
 from mtj_operator.plan.story.seen import Seen, look
 from mtj_operator.plan.story.sources import look_for
 from mtj_operator.plan.story.telling import turns
+from mtj_operator.plan.story.words import for_good
 
 SOON = 0.1
 """Seconds until what was only waiting for the status to be written."""
+
+FINAL = ("Succeeded", "Failed")
+"""States of a job that it does not leave."""
 
 
 def decide(observed: Observed, settings: ClusterSettings, now: float) -> Decision:
@@ -56,7 +69,7 @@ def decide(observed: Observed, settings: ClusterSettings, now: float) -> Decisio
     before, seen = remembered(observed.resource), look(observed, now)
     if observed.resource.deleted:
         return Decision(before)
-    if before.state in ("Succeeded", "Failed"):
+    if before.state in FINAL:
         return _keep(observed.resource, before, seen)
     try:
         return _Chapter(observed, settings, before, seen).decide()
@@ -197,18 +210,19 @@ class _Chapter:
 
     def _failed(self, row: StageStatus, reason: str) -> JobStatus:
         self._put(row)
-        status = self._status("Failed", reason, f"{row.name}: {row.message}", row)
+        why = f"{row.name}: {row.message}"
+        status = self._status("Failed", reason, for_good(why) if reason == "WrongJob" else why, row)
         return status.model_copy(update={"completion_time": row.completion_time or rfc3339(self.seen.now)})
 
     def _status(self, state: JobState, reason: str, message: str, current: StageStatus | None) -> JobStatus:
         train = _row(self.rows, "train")
         progress = progress_of(self.before.progress, self.told, train, self.seen)
         told = self.told if progress is not self.before.progress else None
-        idle_gpus = self.job.spec.scheduling.idle_gpus
+        idle_gpus, was, final = self.job.spec.scheduling.idle_gpus, self.before.conditions, state in FINAL
         found = (
             *facts(state, reason, message),
             *gang_scheduling(self.job, self.settings),
-            *idling_facts(self.use, idle_gpus, self.suspension, train, self.before.conditions),
+            *(none_held(was) if final else idling_facts(self.use, idle_gpus, self.suspension, train, was)),
         )
         generation = self.resource.generation
         return self.before.model_copy(
@@ -220,9 +234,9 @@ class _Chapter:
                 "start_time": self._started(),
                 "completion_time": self.rows[-1].completion_time if current is None else None,
                 "nodes": elastic.shown(train, self.bounds) if train is not None and self.bounds is not None else None,
-                "conditions": conditions(self.before.conditions, found, generation, self.seen.now),
+                "conditions": conditions(was, found, generation, self.seen.now),
                 "stages": self.rows,
-                "suspension": self.suspension,
+                "suspension": None if final else self.suspension,
                 "sources": {**self.sources.taken, **self.sources.found} or None,
                 "progress": progress,
                 "checkpoint": checkpoint_of(self.before.checkpoint, told, train, self.seen),
@@ -237,8 +251,7 @@ class _Chapter:
         made: tuple[Child, ...] = (),
         wake: float | None = None,
     ) -> Decision:
-        final = after.state in ("Succeeded", "Failed")
-        times = [] if final else [wake, self._deadline(), *self.seen.lost_times()]
+        times = [] if after.state in FINAL else [wake, self._deadline(), *self.seen.lost_times()]
         if self.bounds is not None and (train := _row(self.rows, "train")) is not None:
             times += elastic.times(train, self.seen, self.bounds)
         times.append(_end_of_life(self.resource, after))
@@ -267,13 +280,14 @@ def _refuse(resource: Resource, before: JobStatus, seen: Seen, why: str) -> Deci
     """A job that cannot work as it is written."""
     at = rfc3339(seen.now)
     over = {"state": "Failed", "completion_time": at, "retry_time": None, "message": why}
-    found: tuple[Fact, ...] = facts("Failed", "WrongJob", why)
+    found = (*facts("Failed", "WrongJob", for_good(why)), *none_held(before.conditions))
     after = before.model_copy(
         update={
             "observed_generation": resource.generation,
             "state": "Failed",
-            "message": why,
+            "message": for_good(why),
             "completion_time": at,
+            "suspension": None,
             "conditions": conditions(before.conditions, found, resource.generation, seen.now),
             "stages": [row.model_copy(update=over) if row.name == before.stage else row for row in before.stages],
         }

@@ -99,7 +99,7 @@ def _remembered(row: StageStatus, bounds: Bounds) -> ElasticStatus:
 def missing(row: StageStatus, seen: Seen, bounds: Bounds) -> int:
     """For how many more nodes room is to be looked for now; 0 for none, or where that is done already."""
     due = _growth_due(row, bounds)
-    if due is None or seen.now < due or row.attempt in seen.rooms or row.elastic is None:
+    if due is None or seen.now < due or _is_looked_for(row, seen) or row.elastic is None:
         return 0
     return bounds.wanted - row.elastic.nodes
 
@@ -111,7 +111,7 @@ def times(row: StageStatus, seen: Seen, bounds: Bounds) -> list[float]:
     waiting = [pod.unschedulable for pod in seen.pods_of(row.name, row.attempt) if pod.unschedulable is not None]
     found = [since + SHRINKS_AFTER for since in waiting]
     due = _growth_due(row, bounds)
-    if due is not None and row.attempt not in seen.rooms:
+    if due is not None and not _is_looked_for(row, seen):
         found.append(due)
         if seen.refusal_of_room(row.attempt):
             found.append(seen.now + FIRST_GROWTH)
@@ -160,6 +160,11 @@ def _without_room(pods: tuple[PodSnapshot, ...], now: float) -> list[PodSnapshot
         for pod in pods
         if not pod.node and pod.unschedulable is not None and now >= pod.unschedulable + SHRINKS_AFTER
     ]
+
+
+def _is_looked_for(row: StageStatus, seen: Seen) -> bool:
+    """Whether a Job looks for room, or pods of one that did are left, whose name would be needed again."""
+    return row.attempt in seen.rooms or bool(seen.pods_of_room(row.attempt))
 
 
 def _room_found(row: StageStatus, seen: Seen) -> int:

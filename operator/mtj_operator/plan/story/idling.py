@@ -84,6 +84,9 @@ def idling_facts(
         return (Fact(GPUS_IDLE, "True", "Idle", complaint(policy)),)
     if use is Use.IN_USE:
         return (Fact(GPUS_IDLE, "False", "InUse", ""),)
-    if train is not None and train.state == "Running":
-        return ()
+    return () if train is not None and train.state == "Running" else none_held(before)
+
+
+def none_held(before: Iterable[Condition]) -> tuple[Fact, ...]:
+    """The condition ``GPUsIdle`` while nothing trains, as at the end; nothing for a job that never told of GPUs."""
     return (Fact(GPUS_IDLE, "False", "NotTraining", ""),) if any(one.type == GPUS_IDLE for one in before) else ()

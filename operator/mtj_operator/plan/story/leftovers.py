@@ -16,6 +16,10 @@ from mtj_operator.plan.story.verdict import HEADED
 KEPT = 2
 """Attempts at a stage that are kept for their logs, the latest ones: a job may live through a hundred disruptions."""
 
+LOOKS_AGAIN_AFTER = 60.0
+"""Seconds for which a Job that looked for room stays after its end, and no other is made: one that fails at once must
+not be made again and again."""
+
 TO_END_BY_ITSELF = 30.0
 """Seconds for the rest of a failed Job's pods to end by themselves, as deleting the Job deletes its log too."""
 
@@ -39,8 +43,12 @@ def leftovers(status: JobStatus, seen: Seen) -> Iterator[tuple[JobSnapshot, floa
             yield job, retry if retry is not None and _is_ending(job, stage, seen) else 0.0
     train = rows.get("train", StageStatus(name="train"))
     for attempt, room in seen.rooms.items():
-        if not room.deleted and (final or not _may_grow(train, attempt)):
+        if room.deleted:
+            continue
+        if final or not _may_grow(train, attempt):
             yield room, 0.0
+        elif has_ended(room):
+            yield room, (room.created if room.ended is None else room.ended) + LOOKS_AGAIN_AFTER
 
 
 def lost_pods(status: JobStatus, seen: Seen) -> Iterator[PodSnapshot]:

@@ -21,6 +21,11 @@ def wrong_job(message: str) -> str:
     return _one_line(message) or "the job or its data cannot work as written"
 
 
+def for_good(why: str) -> str:
+    """The same of a job that has failed by it: its end is final, whatever is mended."""
+    return f"{why}; once that is mended, delete the job and apply it anew"
+
+
 def crash(stage: str, code: int | None, reason: str, message: str) -> str:
     """Why an attempt failed by its own doing.
 
