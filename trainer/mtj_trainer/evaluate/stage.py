@@ -6,7 +6,6 @@ a rerun with the same ones does nothing.
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -16,7 +15,7 @@ from mtj_api.spec.model import MUSICGEN_FAMILIES
 from mtj_trainer.progress import Progress
 from mtj_trainer.stage import leave_figures, stage_record, work_dir
 from mtj_trainer.storage import Storage, open_storage
-from mtj_trainer.storage.local import files_of, hash_of, on_this_machine
+from mtj_trainer.storage.local import files_of, hashed, on_this_machine
 
 RECORD = "stages/evaluate.json"
 
@@ -89,10 +88,8 @@ def _evaluation_of(family: str) -> Evaluate:
 
 def _fingerprint(job: MusicTrainingJob, dataset: str, weights: Storage) -> str:
     """Changes with whatever changes the figures: weights, settings, data, and this code's format."""
-    digest = hashlib.sha256()
     with on_this_machine(weights, work_dir()) as folder:
-        for name, path in files_of(folder).items():
-            digest.update(name.encode() + b"\0" + hash_of(path))
+        digest = hashed(files_of(folder))
     model = job.spec.model
     assert model is not None
     said = [

@@ -5,7 +5,6 @@ Invariant: ``stages/publish.json`` is there only while ``model/`` is whole and i
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 from collections.abc import Mapping
@@ -21,7 +20,7 @@ from mtj_trainer.publish.card import ModelFacts, model_card
 from mtj_trainer.report.figures import merged, stage_records
 from mtj_trainer.stage import leave_figures, stage_record, work_dir
 from mtj_trainer.storage import Storage, open_storage
-from mtj_trainer.storage.local import files_of, hash_of, on_this_machine
+from mtj_trainer.storage.local import files_of, hashed, on_this_machine
 
 FOLDER = "model"
 CARD = "README.md"
@@ -84,8 +83,6 @@ def _read_json(path: Path | None) -> dict[str, Any]:
 
 
 def _fingerprint(files: Mapping[str, Path], card: bytes) -> str:
-    digest = hashlib.sha256()
-    for name, path in files.items():
-        digest.update(name.encode() + b"\0" + hash_of(path))
+    digest = hashed(files)
     digest.update(card)
     return digest.hexdigest()

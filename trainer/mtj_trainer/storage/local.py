@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -34,7 +34,10 @@ def files_of(folder: Path) -> dict[str, Path]:
     return dict(sorted(found.items()))
 
 
-def hash_of(path: Path) -> bytes:
-    """SHA-256 of a file's content."""
-    with path.open("rb") as content:
-        return hashlib.file_digest(content, "sha256").digest()
+def hashed(files: Mapping[str, Path]) -> hashlib._Hash:
+    """A SHA-256 of the names and contents of files, to which more may be added."""
+    digest = hashlib.sha256()
+    for name, path in files.items():
+        with path.open("rb") as content:
+            digest.update(name.encode() + b"\0" + hashlib.file_digest(content, "sha256").digest())
+    return digest
