@@ -112,7 +112,7 @@ class Losses(SpecModel):
         ),
     )
 
-    waveform: float = Field(default=0.006, ge=0.0, le=1000.0)
+    waveform: float = Field(default=0.002, ge=0.0, le=1000.0)
     """Mean absolute difference of the samples. With much of it, such as 0.1, codes follow the phase of the waveform:
     the sound is closer, and a model that is to write such codes hardly learns to."""
     stft: float = Field(default=2.0, ge=0.0, le=1000.0)
