@@ -11,6 +11,7 @@ from typing import Any
 import yaml
 
 from mtj_trainer.storage import Storage, open_storage
+from support import curves
 from support.kubectl import REPOSITORY, Kubectl, KubectlError
 from support.seaweedfs import BUCKET, S3Server
 
@@ -88,8 +89,7 @@ class ClusterJob:
     @property
     def losses(self) -> list[tuple[int, float]]:
         """Every logged training and validation loss, by step."""
-        rows = [json.loads(line) for line in self.storage.read("train/metrics.jsonl").splitlines()]
-        return [(row["step"], row.get("loss", row.get("validation_loss"))) for row in rows]
+        return curves.losses(self.storage)
 
     @property
     def figures(self) -> dict[str, Any]:
