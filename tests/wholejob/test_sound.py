@@ -15,6 +15,7 @@ import pytest
 import soundfile
 
 from mtj_trainer.render import render_midi
+from support.compiled import share_compiled
 from support.prepared import chorales
 from support.scores import midi_bytes
 
@@ -74,6 +75,7 @@ class Studio:
         self.folder = folder
         self._environment = {**os.environ, "XDG_CACHE_HOME": str(folder / "cache")}
         self._environment.pop("MTJ_WORK_DIR", None)
+        share_compiled(folder / "cache")
         (folder / "music").mkdir()
         for number, score in enumerate(chorales(10).values()):
             sound = render_midi(midi_bytes(score), RATE)[: 6 * RATE]
