@@ -18,7 +18,7 @@ from support.applied_jobs import ClusterJob, Namespace
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1500)]
 
-EVERY, SIZE = 50, 4
+EVERY, SIZE = 20, 4
 ENDLESS: dict[str, Any] = {
     "training": {"nodes": 2, "minNodes": 1, "steps": 1_000_000, "precision": "fp32", "batch": {"size": SIZE}},
     "checkpoint": {"everySteps": EVERY},
