@@ -3,16 +3,14 @@
 Blocks are marked in their first line: ``yaml file=job.yaml`` is written to that file, ``bash run`` is run, and
 ``bash run slow`` is run where there is time. ``bash cluster=NAME`` is run by the tests of the cluster, and
 ``yaml values`` are rendered by those of the chart. Training is made small by settings that the command gets besides,
-and where one guide goes on from the model of another, it gets the one that was made by that.
+and where one guide goes on from the model of another, it gets the one that was made by that. The guide to models of
+sound is carried out by ``tests/wholejob/test_sound.py``, which looks at all that it leaves.
 """
 
 from __future__ import annotations
 
-import os
 import shutil
-import subprocess
-import sysconfig
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -20,13 +18,12 @@ import yaml
 
 from mtj_api import parse_job
 from mtj_trainer.storage import Storage, open_storage
-from support.compiled import share_compiled
-from support.guides import GUIDES, blocks
+from support.guides import GUIDES, Follower, Settings, blocks, named
 from support.scores import chorale, midi_bytes
 from support.seaweedfs import S3Server
 from support.sounds import encoded, phrases
 
-FIRST_JOB, FINE_TUNING = (next(guide for guide in GUIDES if guide.stem == name) for name in ("first-job", "finetune"))
+FIRST_JOB, FINE_TUNING, SOUND = named("first-job"), named("finetune"), named("sound")
 
 by_guide = pytest.mark.parametrize("guide", GUIDES, ids=[guide.stem for guide in GUIDES])
 
@@ -39,27 +36,15 @@ SMALL_TRAINING: dict[str, object] = {
     "spec.monitoring.metricsPort": 0,
 }
 SMALL_MODEL: dict[str, object] = {"spec.model.architecture": "{layers: 1, width: 32, heads: 2, context: 64}"}
-SMALL_SOUND: dict[str, object] = {
-    "spec.training.steps": 4,
-    "spec.training.batch.size": 2,
-    "spec.evaluation.samples": 3,
-    "spec.evaluation.seconds": 1,
-    "spec.evaluation.prompts": "[]",
-    "spec.monitoring.metricsPort": 0,
-}
-SMALL_CODEC: dict[str, object] = {
-    "spec.model.codecArchitecture": "{encoderWidth: 8, decoderWidth: 64, codebooks: 3, codebookSize: 32}"
-}
-SMALL: dict[str, Mapping[str, Mapping[str, object]]] = {
+SMALL: dict[str, Settings] = {
     "first-job": {"job": SMALL_TRAINING | SMALL_MODEL},
     "your-own-midi": {"job": SMALL_TRAINING | SMALL_MODEL},
     "s3-storage": {"job": SMALL_TRAINING | SMALL_MODEL},
     "finetune": {"job": SMALL_TRAINING},
-    "sound": {"codec": SMALL_SOUND | SMALL_CODEC, "player": SMALL_SOUND | SMALL_MODEL, "adapted": SMALL_SOUND},
     "chain": {"base": SMALL_TRAINING | SMALL_MODEL, "tunes": SMALL_TRAINING},
     "your-own-audio": {"job": {"spec.dataset.audio.segment": "{minSeconds: 2, maxSeconds: 4, overlapSeconds: 0.5}"}},
 }
-"""By guide and by the name of its job's file, what ``mtj run`` is given besides."""
+"""By guide, what makes its jobs small."""
 
 
 def write_music(storage: Storage) -> None:
@@ -69,14 +54,13 @@ def write_music(storage: Storage) -> None:
     storage.write("evening.mid", midi_bytes(chorale(8)))
 
 
-def write_recordings(storage: Storage, count: int = 4) -> None:
-    for number in range(count):
+def write_recordings(storage: Storage) -> None:
+    for number in range(4):
         storage.write(f"Artist {number}/take #{number}.wav", encoded(phrases([2.0, 3.0, 2.5, 3.0], 0.5)))
 
 
 PREPARATIONS: dict[str, Callable[[Path], None]] = {
     "your-own-midi": lambda folder: write_music(open_storage(f"{folder}/music")),
-    "sound": lambda folder: write_recordings(open_storage(f"{folder}/recordings"), 8),
     "your-own-audio": lambda folder: write_recordings(open_storage(f"{folder}/recordings")),
     "s3-storage": lambda _folder: write_music(open_storage("s3://music/raw")),
     "finetune": lambda folder: write_music(open_storage(f"{folder}/music")),
@@ -90,36 +74,13 @@ def prepare(guide: Path, folder: Path) -> None:
         PREPARATIONS[guide.stem](folder)
 
 
-def run(folder: Path, script: str, small: Mapping[str, Mapping[str, object]]) -> None:
-    """Run a script in a folder, where ``mtj run`` gets more settings by its job; fails with all that it printed."""
-    scripts = folder / ".bin"
-    scripts.mkdir(exist_ok=True)
-    mtj = Path(sysconfig.get_path("scripts")) / "mtj"
-    lines = ["#!/bin/sh", 'case "$1 $2" in']
-    for job, settings in small.items():
-        flags = " ".join(f"--set '{name}={value}'" for name, value in settings.items())
-        lines.append(f'"run {job}.yaml") set -- "$@" {flags};;')
-    (scripts / "mtj").write_text("\n".join([*lines, "esac", f'exec "{mtj}" "$@"', ""]))
-    (scripts / "mtj").chmod(0o755)
-    home = folder / ".home"
-    home.mkdir(exist_ok=True)
-    share_compiled(home / ".cache")
-    environment = {**os.environ, "PATH": f"{scripts}:{os.environ['PATH']}", "HOME": str(home)}
-    environment.pop("XDG_CACHE_HOME", None)
-    done = subprocess.run(
-        ["bash", "-euo", "pipefail", "-c", script], cwd=folder, env=environment, capture_output=True, text=True
-    )
-    assert done.returncode == 0, f"{script}\n{done.stdout}\n{done.stderr}"
-
-
 def carry_out(guide: Path, folder: Path, *, slow: bool) -> None:
+    follower = Follower(folder, SMALL.get(guide.stem, {}))
     for block in blocks(guide):
         if block.marks.startswith("file="):
-            path = folder / block.marks.removeprefix("file=")
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(block.text, encoding="utf-8")
+            follower.write(block)
         elif block.marks == "run" or (block.marks == "run slow" and slow):
-            run(folder, block.text, SMALL.get(guide.stem, {}))
+            follower.run(block.text)
 
 
 @by_guide
@@ -137,8 +98,8 @@ def test_marks_are_known(guide: Path) -> None:
 
 
 def marked(mark: str) -> pytest.MarkDecorator:
-    """The guides with a block that is marked so."""
-    found = [guide for guide in GUIDES if any(block.marks == mark for block in blocks(guide))]
+    """The guides that are carried out here and have a block that is marked so."""
+    found = [guide for guide in GUIDES if guide != SOUND and any(block.marks == mark for block in blocks(guide))]
     return pytest.mark.parametrize("guide", found, ids=[guide.stem for guide in found])
 
 
