@@ -26,6 +26,9 @@ SHORT: dict[str, Any] = {
 }
 """What makes a sample short enough for a test."""
 
+PREPARED: dict[str, Any] = {"dataset": {"cache": f"s3://{BUCKET}/prepared"}}
+"""What gives a sample the data that another namespace's has prepared, in a test of what comes after that."""
+
 
 @dataclass(frozen=True)
 class ClusterJob:
@@ -134,7 +137,7 @@ class Namespace:
         document["metadata"]["name"] = name
         bucket = f"s3://{BUCKET}/{self.kubectl.namespace}"
         ours = {"dataset": {"cache": f"{bucket}/prepared"}, "output": f"{bucket}/{name}"}
-        for change in (*changes, ours):
+        for change in (ours, *changes):
             _merge(document["spec"], change)
         return self.apply_text(yaml.safe_dump(document))
 
