@@ -160,6 +160,14 @@ def test_explain_gives_every_value_with_its_reason(here: Path, capsys: pytest.Ca
     assert "music: the source was not looked at (it was not asked for)" in lines
 
 
+def test_a_source_that_nobody_looks_at_may_be_elsewhere(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("job.yaml").write_text(WITH_MODEL.replace("./music", "./musik"))
+    assert main(["explain", "job.yaml"]) == 65
+    assert f"there is no folder {here}/musik" in capsys.readouterr().err
+    assert main(["explain", "job.yaml", "--no-survey"]) == 0
+    assert "music: the source was not looked at (it was not asked for)" in capsys.readouterr().out
+
+
 def test_explain_of_data_alone_says_nothing_of_training(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     Path("job.yaml").write_text(SMALLEST)
     main(["explain", "job.yaml", "--no-survey"])

@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from support import cluster as clusters
-from support.applied_jobs import SHORT, ClusterJob, Namespace
+from support.applied_jobs import PREPARED, SHORT, ClusterJob, Namespace
 from support.cluster import OPERATOR_IMAGE, TRAINER_IMAGE, Cluster
 from support.guides import blocks
 from support.helm import program
@@ -125,7 +125,7 @@ def _storage(_s3: S3Server, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def _tell(guide: Guide, system: Kubectl, jobs: Namespace) -> Told:
-    told = Told(jobs.apply("cluster.yaml", "trained", SHORT, LONGER))
+    told = Told(jobs.apply("cluster.yaml", "trained", SHORT, LONGER, PREPARED))
     told.installed = own(system)
     told.job.until(lambda: told.job.status.get("progress", {}).get("step", 0) >= 10)
     told.look(system)

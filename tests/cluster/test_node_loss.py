@@ -14,11 +14,11 @@ import pytest
 from mtj_trainer.storage import open_storage
 from mtj_trainer.train.checkpoint import STATE
 from support import cluster as clusters
-from support.applied_jobs import ClusterJob, Namespace
+from support.applied_jobs import PREPARED, ClusterJob, Namespace
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1500)]
 
-EVERY, SIZE = 50, 4
+EVERY, SIZE = 20, 4
 ENDLESS: dict[str, Any] = {
     "training": {"nodes": 2, "minNodes": 1, "steps": 1_000_000, "precision": "fp32", "batch": {"size": SIZE}},
     "checkpoint": {"everySteps": EVERY},
@@ -61,7 +61,7 @@ def begun_at(log: str) -> int:
 def test_a_node_without_power_costs_the_steps_since_the_last_checkpoint_and_grows_back_when_it_returns(
     jobs: Namespace,
 ) -> None:
-    job = jobs.apply("cluster.yaml", "elastic", ENDLESS)
+    job = jobs.apply("cluster.yaml", "elastic", ENDLESS, PREPARED)
     job.until(lambda: trains_on(job, "node1", "node2") and step_of(job) >= EVERY)
     with clusters.without_power("node2"):
         before = step_of(job)

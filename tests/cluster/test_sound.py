@@ -61,7 +61,10 @@ def test_a_player_waits_for_its_codec_and_both_are_published(jobs: Namespace) ->
         job(
             "codec",
             bucket,
-            dataset={"source": f"{bucket}/raw", "audio": {"segment": {"minSeconds": 2, "maxSeconds": 4}}},
+            dataset={
+                "source": f"{bucket}/raw",
+                "audio": {"segment": {"minSeconds": 2, "maxSeconds": 4, "boundaries": "none"}},
+            },
             model={
                 "family": "codec",
                 "codecArchitecture": {"encoderWidth": 8, "decoderWidth": 64, "codebooks": 3, "codebookSize": 32},

@@ -2,15 +2,15 @@
 
 Blocks are marked in their first line: ``yaml file=job.yaml`` is written to that file, ``bash run`` is run, and
 ``bash run slow`` is run where there is time. ``bash cluster=NAME`` is run by the tests of the cluster, and
-``yaml values`` are rendered by those of the chart. Training is made small by settings that the command gets besides.
+``yaml values`` are rendered by those of the chart. Training is made small by settings that the command gets besides,
+and where one guide goes on from the model of another, it gets the one that was made by that. The guide to models of
+sound is carried out by ``tests/wholejob/test_sound.py``, which looks at all that it leaves.
 """
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sysconfig
-from collections.abc import Callable, Mapping
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -18,10 +18,12 @@ import yaml
 
 from mtj_api import parse_job
 from mtj_trainer.storage import Storage, open_storage
-from support.guides import GUIDES, blocks
+from support.guides import GUIDES, Follower, Settings, blocks, named
 from support.scores import chorale, midi_bytes
 from support.seaweedfs import S3Server
 from support.sounds import encoded, phrases
+
+FIRST_JOB, FINE_TUNING, SOUND = named("first-job"), named("finetune"), named("sound")
 
 by_guide = pytest.mark.parametrize("guide", GUIDES, ids=[guide.stem for guide in GUIDES])
 
@@ -34,24 +36,15 @@ SMALL_TRAINING: dict[str, object] = {
     "spec.monitoring.metricsPort": 0,
 }
 SMALL_MODEL: dict[str, object] = {"spec.model.architecture": "{layers: 1, width: 32, heads: 2, context: 64}"}
-SMALL: dict[str, Mapping[str, object]] = {
-    "first-job": SMALL_TRAINING | SMALL_MODEL,
-    "your-own-midi": SMALL_TRAINING | SMALL_MODEL,
-    "s3-storage": SMALL_TRAINING | SMALL_MODEL,
-    "finetune": SMALL_TRAINING,
-    "sound": {
-        "spec.training.steps": 4,
-        "spec.training.batch.size": 2,
-        "spec.evaluation.samples": 3,
-        "spec.evaluation.seconds": 1,
-        "spec.evaluation.prompts": "[]",
-        "spec.monitoring.metricsPort": 0,
-    },
-    "chain": SMALL_TRAINING,
-    "gitops": {},
-    "gpus": {},
-    "your-own-audio": {"spec.dataset.audio.segment": "{minSeconds: 2, maxSeconds: 4, overlapSeconds: 0.5}"},
+SMALL: dict[str, Settings] = {
+    "first-job": {"job": SMALL_TRAINING | SMALL_MODEL},
+    "your-own-midi": {"job": SMALL_TRAINING | SMALL_MODEL},
+    "s3-storage": {"job": SMALL_TRAINING | SMALL_MODEL},
+    "finetune": {"job": SMALL_TRAINING},
+    "chain": {"base": SMALL_TRAINING | SMALL_MODEL, "tunes": SMALL_TRAINING},
+    "your-own-audio": {"job": {"spec.dataset.audio.segment": "{minSeconds: 2, maxSeconds: 4, overlapSeconds: 0.5}"}},
 }
+"""By guide, what makes its jobs small."""
 
 
 def write_music(storage: Storage) -> None:
@@ -61,28 +54,16 @@ def write_music(storage: Storage) -> None:
     storage.write("evening.mid", midi_bytes(chorale(8)))
 
 
-def write_recordings(storage: Storage, count: int = 4) -> None:
-    for number in range(count):
+def write_recordings(storage: Storage) -> None:
+    for number in range(4):
         storage.write(f"Artist {number}/take #{number}.wav", encoded(phrases([2.0, 3.0, 2.5, 3.0], 0.5)))
-
-
-def publish_a_model(folder: Path) -> None:
-    """What the guide to fine-tuning goes on from: the model of another guide."""
-    write_music(open_storage(f"{folder}/music"))
-    job = next(
-        block.text for block in blocks(GUIDES[[guide.stem for guide in GUIDES].index("first-job")]) if block.marks
-    )
-    (folder / "first.yaml").write_text(job)
-    settings = {"spec.dataset.importer": "null", "spec.dataset.source": "./music", **SMALL_TRAINING, **SMALL_MODEL}
-    run(folder, "mtj run first.yaml", settings)
 
 
 PREPARATIONS: dict[str, Callable[[Path], None]] = {
     "your-own-midi": lambda folder: write_music(open_storage(f"{folder}/music")),
-    "sound": lambda folder: write_recordings(open_storage(f"{folder}/recordings"), 8),
     "your-own-audio": lambda folder: write_recordings(open_storage(f"{folder}/recordings")),
     "s3-storage": lambda _folder: write_music(open_storage("s3://music/raw")),
-    "finetune": publish_a_model,
+    "finetune": lambda folder: write_music(open_storage(f"{folder}/music")),
     "chain": lambda folder: write_music(open_storage(f"{folder}/music")),
 }
 
@@ -93,32 +74,13 @@ def prepare(guide: Path, folder: Path) -> None:
         PREPARATIONS[guide.stem](folder)
 
 
-def run(folder: Path, script: str, settings: Mapping[str, object]) -> None:
-    """Run a script in a folder, where ``mtj run`` gets more settings; fails with all that it printed."""
-    scripts = folder / ".bin"
-    scripts.mkdir(exist_ok=True)
-    mtj = Path(sysconfig.get_path("scripts")) / "mtj"
-    flags = " ".join(f"--set '{name}={value}'" for name, value in settings.items())
-    (scripts / "mtj").write_text(f'#!/bin/sh\n[ "$1" = run ] && set -- "$@" {flags}\nexec "{mtj}" "$@"\n')
-    (scripts / "mtj").chmod(0o755)
-    home = folder / ".home"
-    home.mkdir(exist_ok=True)
-    environment = {**os.environ, "PATH": f"{scripts}:{os.environ['PATH']}", "HOME": str(home)}
-    environment.pop("XDG_CACHE_HOME", None)
-    done = subprocess.run(
-        ["bash", "-euo", "pipefail", "-c", script], cwd=folder, env=environment, capture_output=True, text=True
-    )
-    assert done.returncode == 0, f"{script}\n{done.stdout}\n{done.stderr}"
-
-
 def carry_out(guide: Path, folder: Path, *, slow: bool) -> None:
+    follower = Follower(folder, SMALL.get(guide.stem, {}))
     for block in blocks(guide):
         if block.marks.startswith("file="):
-            path = folder / block.marks.removeprefix("file=")
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(block.text, encoding="utf-8")
+            follower.write(block)
         elif block.marks == "run" or (block.marks == "run slow" and slow):
-            run(folder, block.text, SMALL[guide.stem])
+            follower.run(block.text)
 
 
 @by_guide
@@ -135,17 +97,35 @@ def test_marks_are_known(guide: Path) -> None:
         assert block.marks in ("", "run", "run slow", "values") or block.marks.startswith(("file=", "cluster=")), block
 
 
-AT_ONCE = [guide for guide in GUIDES if any(block.marks == "run" for block in blocks(guide))]
+def marked(mark: str) -> pytest.MarkDecorator:
+    """The guides that are carried out here and have a block that is marked so."""
+    found = [guide for guide in GUIDES if guide != SOUND and any(block.marks == mark for block in blocks(guide))]
+    return pytest.mark.parametrize("guide", found, ids=[guide.stem for guide in found])
 
 
-@pytest.mark.parametrize("guide", AT_ONCE, ids=[guide.stem for guide in AT_ONCE])
+@marked("run")
 def test_what_a_guide_says_at_once_works(guide: Path, tmp_path: Path) -> None:
     prepare(guide, tmp_path)
     carry_out(guide, tmp_path, slow=False)
 
 
+@pytest.fixture(scope="module")
+def first_job(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder in which the guide to a first job was carried out."""
+    folder = tmp_path_factory.mktemp("first-job")
+    carry_out(FIRST_JOB, folder, slow=True)
+    return folder
+
+
 @pytest.mark.slow
-@by_guide
-def test_what_a_guide_says_works(guide: Path, tmp_path: Path, s3_server: S3Server) -> None:
+@marked("run slow")
+def test_what_a_guide_says_works(
+    guide: Path, tmp_path: Path, s3_server: S3Server, request: pytest.FixtureRequest
+) -> None:
+    if guide in (FIRST_JOB, FINE_TUNING):
+        first: Path = request.getfixturevalue("first_job")
+        if guide == FIRST_JOB:
+            return
+        shutil.copytree(first / "out/first", tmp_path / "out/first")
     prepare(guide, tmp_path)
     carry_out(guide, tmp_path, slow=True)

@@ -37,7 +37,7 @@ spec:
   dataset:
     source: ./music
     split: {{train: 0.6, validation: 0.2, test: 0.2}}
-    audio: {{segment: {{minSeconds: 2, maxSeconds: 4}}}}
+    audio: {{segment: {{minSeconds: 2, maxSeconds: 4, boundaries: none}}}}
   model: {{family: codec, codecArchitecture: {{encoderWidth: 4, decoderWidth: 32, codebooks: 2, codebookSize: 16}}}}
   training: {{steps: 100000, batch: {{size: 2}}, precision: fp32, cropSeconds: 0.4}}
   checkpoint: {{everySteps: 10}}

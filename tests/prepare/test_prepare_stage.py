@@ -16,10 +16,12 @@ from typing import Any
 import pytest
 import soundfile
 
-from mtj_api import parse_job, resolved_json
+from mtj_api import JobError, parse_job, resolved_json
 from mtj_api.contract import ExitCode
 from mtj_trainer.prepare.dataset import PreparedDataset
+from mtj_trainer.prepare.driver import prepare
 from support import music_folder
+from support.pools import HerePool
 
 pytestmark = pytest.mark.slow
 
@@ -48,7 +50,8 @@ class Stage:
             }
         )
         self.folder.mkdir(parents=True, exist_ok=True)
-        self._job.write_text(resolved_json(parse_job(text).job))
+        self.job = parse_job(text).job
+        self._job.write_text(resolved_json(self.job))
 
     def start(self, **environment: str) -> subprocess.Popen[str]:
         command = [sys.executable, "-m", "mtj_trainer.prepare", "--job", str(self._job)]
@@ -75,6 +78,11 @@ class Stage:
     @property
     def dataset(self) -> PreparedDataset:
         return PreparedDataset.open(self.record["dataset"], self.folder / "work")
+
+
+def takes() -> dict[str, bytes]:
+    """Recordings in five units, of which two are in work at a time, and the first is done long before the largest."""
+    return {f"take-{n}.wav": music_folder.recording(14, seed=n) for n in range(12)}
 
 
 def contents(folder: Path) -> dict[str, str]:
@@ -191,8 +199,8 @@ def test_one_more_file_redoes_one_unit_and_another_split_none(tmp_path: Path) ->
 
 
 def test_a_run_that_was_killed_ends_as_one_that_was_not(tmp_path: Path) -> None:
-    files = {f"{n}.wav": music_folder.recording(40, seed=n) for n in range(12)}
-    files |= {"bad.wav": b"", "metadata.csv": b"file_path,artist\n0.wav,Ann\n1.wav,Ann\nnone.wav,X\n"}
+    rows = b"file_path,artist\ntake-0.wav,Ann\ntake-1.wav,Ann\nnone.wav,X\n"
+    files = {**takes(), "bad.wav": b"", "metadata.csv": rows}
     source = music_folder.write(tmp_path / "in", files)
     whole = Stage(tmp_path / "whole", str(source), SLOWLY)
     whole.run()
@@ -207,6 +215,7 @@ def test_a_run_that_was_killed_ends_as_one_that_was_not(tmp_path: Path) -> None:
     assert not list(killed.output.glob("data/datasets/*/manifest.json"))
     killed.run()
     assert killed.figures["prepare.units.reused"] > 0
+    assert killed.figures["prepare.units.made"] > 0
     assert killed.record["dataset"].rpartition("/")[2] == whole.record["dataset"].rpartition("/")[2]
     for name in ("manifest.json", "tracks.jsonl", "samples.jsonl"):
         (one,) = whole.output.glob(f"data/datasets/*/{name}")
@@ -219,8 +228,7 @@ def test_a_run_that_was_killed_ends_as_one_that_was_not(tmp_path: Path) -> None:
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 @pytest.mark.parametrize("when", ["while Ray starts", "while it works"])
 def test_a_signal_stops_it_cleanly(tmp_path: Path, number: signal.Signals, when: str) -> None:
-    files = {f"{n}.wav": music_folder.recording(60, seed=n) for n in range(20)}
-    stage = Stage(tmp_path, str(music_folder.write(tmp_path / "in", files)), SLOWLY)
+    stage = Stage(tmp_path, str(music_folder.write(tmp_path / "in", takes())), SLOWLY)
     with stage.start() as process:
         assert process.stdout is not None
         process.stdout.readline()  # "prepare   12 files in ..."
@@ -243,23 +251,12 @@ def test_a_signal_stops_it_cleanly(tmp_path: Path, number: signal.Signals, when:
         ({"x.txt": b"", "y.pdf": b""}, "", "there is no audio (wav, flac, ogg, mp3) or MIDI at"),
         ({"x.mid": music_folder.midi()}, '{"modalities": ["audio"]}', "say spec.dataset.modalities"),
         (
-            {"x.wav": b"", "y.mid": b"", "z.wav": b"text, really" * 99},
-            "",
-            "none of 3 files can be used (2 empty-file, 1 not-audio)",
-        ),
-        ({"x.mid": music_folder.midi(), "y.mid": music_folder.midi()}, "", "give a source with at least 3 tracks"),
-        (
             {f"Ann/A/{n}.mid": music_folder.midi(seed=n) for n in range(4)},
             "",
             "spec.dataset.split.keepTogether: all 4 tracks hang together by artist and album in 1 group",
         ),
-        (
-            {f"{n}.mid": music_folder.midi(seed=n) for n in range(4)},
-            '{"split": {"keepTogether": ["performer"]}}',
-            "no track has the metadata field 'performer'",
-        ),
     ],
-    ids=["nothing", "other files", "other modality", "all bad", "two tracks", "one artist", "unknown field"],
+    ids=["nothing", "other files", "other modality", "one artist"],
 )
 def test_a_job_that_cannot_work_ends_with_a_sentence(
     tmp_path: Path, files: dict[str, bytes], settings: str, sentence: str
@@ -270,6 +267,33 @@ def test_a_job_that_cannot_work_ends_with_a_sentence(
     stage.run(ExitCode.WRONG_JOB, MTJ_TERMINATION_LOG=str(log))
     assert sentence in log.read_text()
     assert "\n" not in log.read_text()
+
+
+@pytest.mark.parametrize(
+    ("files", "settings", "sentence"),
+    [
+        (
+            {"x.wav": b"", "y.mid": b"", "z.wav": b"text, really" * 99},
+            "",
+            "none of 3 files can be used (2 empty-file, 1 not-audio)",
+        ),
+        ({"x.mid": music_folder.midi(), "y.mid": music_folder.midi()}, "", "give a source with at least 3 tracks"),
+        (
+            {f"{n}.mid": music_folder.midi(seed=n) for n in range(4)},
+            '{"split": {"keepTogether": ["performer"]}}',
+            "no track has the metadata field 'performer'",
+        ),
+    ],
+    ids=["all bad", "two tracks", "unknown field"],
+)
+def test_what_workers_find_wrong_is_said_in_a_sentence(
+    tmp_path: Path, files: dict[str, bytes], settings: str, sentence: str
+) -> None:
+    stage = Stage(tmp_path, str(music_folder.write(tmp_path / "in", files)), settings)
+    with pytest.raises(JobError) as refused:
+        prepare(stage.job, HerePool())
+    assert sentence in str(refused.value)
+    assert "\n" not in str(refused.value)
 
 
 def test_source_cache_and_output_on_s3(tmp_path: Path, s3_url: str) -> None:

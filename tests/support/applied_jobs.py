@@ -11,6 +11,7 @@ from typing import Any
 import yaml
 
 from mtj_trainer.storage import Storage, open_storage
+from support import curves
 from support.kubectl import REPOSITORY, Kubectl, KubectlError
 from support.seaweedfs import BUCKET, S3Server
 
@@ -24,6 +25,9 @@ SHORT: dict[str, Any] = {
     "evaluation": {"everySteps": 50, "continuations": 1, "requests": [{"key": "Gmaj", "bars": 2}]},
 }
 """What makes a sample short enough for a test."""
+
+PREPARED: dict[str, Any] = {"dataset": {"cache": f"s3://{BUCKET}/prepared"}}
+"""What gives a sample the data that another namespace's has prepared, in a test of what comes after that."""
 
 
 @dataclass(frozen=True)
@@ -88,8 +92,7 @@ class ClusterJob:
     @property
     def losses(self) -> list[tuple[int, float]]:
         """Every logged training and validation loss, by step."""
-        rows = [json.loads(line) for line in self.storage.read("train/metrics.jsonl").splitlines()]
-        return [(row["step"], row.get("loss", row.get("validation_loss"))) for row in rows]
+        return curves.losses(self.storage)
 
     @property
     def figures(self) -> dict[str, Any]:
@@ -134,7 +137,7 @@ class Namespace:
         document["metadata"]["name"] = name
         bucket = f"s3://{BUCKET}/{self.kubectl.namespace}"
         ours = {"dataset": {"cache": f"{bucket}/prepared"}, "output": f"{bucket}/{name}"}
-        for change in (*changes, ours):
+        for change in (ours, *changes):
             _merge(document["spec"], change)
         return self.apply_text(yaml.safe_dump(document))
 

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
-import sys
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 from mtj_api import resolved_json
-from mtj_api.contract import TERMINATION_LOG_ENV
+from mtj_api.contract import WORK_DIR_ENV
 from mtj_api.load import parse_job
 from mtj_trainer.storage import open_storage
 from mtj_trainer.train.checkpoint import MANIFEST
-from support.machines import TESTS, lose
+from support import curves
+from support.machines import launch, lose
 from support.ports import free_ports
 from support.prepared import chorales, prepare_scores
 
@@ -76,23 +75,14 @@ class GangOfTwo:
         assert codes == [0, 0], self.printed
 
     def _start(self, node: int, endpoint: str) -> subprocess.Popen[bytes]:
-        command = [sys.executable, "-m", "mtj_trainer.train.launch", "--nnodes", "2", "--nproc-per-node", "1"]
-        command += ["--rdzv-backend", "c10d", "--rdzv-endpoint", endpoint, "--rdzv-id", "gang"]
-        module = (
+        gang = ["--nnodes", "2", "--nproc-per-node", "1", "--rdzv-backend", "c10d"]
+        gang += ["--rdzv-endpoint", endpoint, "--rdzv-id", "gang"]
+        program = (
             ["support.delayed_training", str(self._folder), self._held_up] if self._held_up else ["mtj_trainer.train"]
         )
-        command += [*self._hang, "-m", *module, "--job", str(self._folder / "job.json")]
-        left = self._folder / f"left-{node}"
-        left.unlink(missing_ok=True)
-        with (self._folder / f"printed-{node}").open("wb") as printed:
-            machine = subprocess.Popen(
-                command,
-                env=os.environ
-                | {"OMP_NUM_THREADS": "1", "MTJ_WORK_DIR": str(self._folder / "work"), TERMINATION_LOG_ENV: str(left)}
-                | {"PYTHONPATH": f"{TESTS}:{os.environ.get('PYTHONPATH', '')}"},
-                stdout=printed,
-                stderr=subprocess.STDOUT,
-            )
+        program += ["--job", str(self._folder / "job.json")]
+        environment = {"OMP_NUM_THREADS": "1", WORK_DIR_ENV: str(self._folder / "work")}
+        machine = launch(self._folder, str(node), [*gang, *self._hang], program, **environment)
         self._left.callback(lose, machine)
         return machine
 
@@ -114,8 +104,7 @@ class GangOfTwo:
 
     @property
     def losses(self) -> list[tuple[int, float]]:
-        rows = [json.loads(line) for line in self.output.read("train/metrics.jsonl").splitlines()]
-        return [(row["step"], row.get("loss", row.get("validation_loss"))) for row in rows]
+        return curves.losses(self.output)
 
     @property
     def complete(self) -> list[int]:

@@ -29,15 +29,7 @@ class Machine:
     def __init__(self, folder: Path, *arguments: str, parts: Sequence[str], name: str = "0") -> None:
         self._folder = folder
         self._left, self._printed = folder / f"left-{name}", folder / f"printed-{name}"
-        command = [sys.executable, "-m", "mtj_trainer.train.launch", *arguments]
-        path = f"{TESTS}:{os.environ.get('PYTHONPATH', '')}"
-        with self._printed.open("w") as printed:
-            self.process = subprocess.Popen(
-                [*command, "-m", "support.member", str(folder), *parts],
-                env=os.environ | {"PYTHONPATH": path, TERMINATION_LOG_ENV: str(self._left)},
-                stdout=printed,
-                stderr=subprocess.STDOUT,
-            )
+        self.process = launch(folder, name, arguments, ["support.member", str(folder), *parts])
 
     def end(self) -> int:
         """The exit code."""
@@ -56,6 +48,30 @@ class Machine:
     def left(self) -> str:
         """Its last word, as a pod's termination message."""
         return self._left.read_text() if self._left.exists() else ""
+
+
+def launch(
+    folder: Path, name: str, arguments: Sequence[str], program: Sequence[str], **environment: str
+) -> subprocess.Popen[bytes]:
+    """Start a launcher that plays a machine.
+
+    Args:
+        folder: where ``printed-NAME`` is to have what it prints, and ``left-NAME`` its last word.
+        name: of the machine, among those of the gang.
+        arguments: of the launcher.
+        program: the module that its processes run, and what that is given.
+        environment: what they have beside this process's own.
+    """
+    left = folder / f"left-{name}"
+    left.unlink(missing_ok=True)  # an earlier run's
+    path = f"{TESTS}:{os.environ.get('PYTHONPATH', '')}"
+    with (folder / f"printed-{name}").open("wb") as printed:
+        return subprocess.Popen(
+            [sys.executable, "-m", "mtj_trainer.train.launch", *arguments, "-m", *program],
+            env=os.environ | {"PYTHONPATH": path, TERMINATION_LOG_ENV: str(left)} | environment,
+            stdout=printed,
+            stderr=subprocess.STDOUT,
+        )
 
 
 def lose(machine: subprocess.Popen[bytes]) -> None:

@@ -2,8 +2,9 @@
 
 - A file's tests run in one process, so that what they share is made once; those of ``tests/cluster`` do all, because
   they share the machine's cluster.
-- Slow files come first, so that none of them is what everybody waits for at the end; then the cluster, for which there
-  may have been a build in the meantime, and at the very end what needs parts of that build.
+- Slow files come first, so that none of them is what everybody waits for at the end. The cluster, which takes longest,
+  is in their middle: there may have been a build for it in the meantime, and there is enough left to do beside it.
+  What needs parts of that build comes at the very end.
 """
 
 from __future__ import annotations
@@ -38,7 +39,10 @@ def in_turn(items: Iterable[pytest.Item]) -> list[pytest.Item]:
     units: dict[str, list[pytest.Item]] = {}
     for item in items:
         units.setdefault(unit(item.nodeid), []).append(item)
-    ordered = sorted(units, key=lambda name: _turn(name, units[name]))
+    ordered = sorted((name for name in units if name != CLUSTER), key=lambda name: _turn(units[name]))
+    if CLUSTER in units:
+        slow = [name for name in ordered if _turn(units[name]) == 0]
+        ordered.insert(len(slow) // 2, CLUSTER)
     return [item for name in ordered for item in units[name]]
 
 
@@ -52,12 +56,10 @@ def allow_for_build(items: Iterable[pytest.Item]) -> None:
             item.add_marker(pytest.mark.timeout(_BUILD_SECONDS), append=False)
 
 
-def _turn(name: str, tests: list[pytest.Item]) -> int:
-    if name == CLUSTER:
-        return 1
+def _turn(tests: list[pytest.Item]) -> int:
     if any(map(_needs_build, tests)):
-        return 3
-    return 0 if any(test.get_closest_marker("slow") for test in tests) else 2
+        return 2
+    return 0 if any(test.get_closest_marker("slow") for test in tests) else 1
 
 
 def _needs_build(item: pytest.Item) -> bool:

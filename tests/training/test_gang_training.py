@@ -18,11 +18,20 @@ from support.witness import eventually
 pytestmark = pytest.mark.slow
 
 
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory, data: str) -> list[tuple[int, float]]:
+    """The losses of a run that goes on to its end."""
+    with ExitStack() as machines:
+        job = gang(machines, tmp_path_factory.mktemp("undisturbed"), data)
+        job.run()
+        return job.losses
+
+
 @pytest.mark.parametrize(("told", "after"), [(0, "from the beginning"), (1, "train     10/")])
 def test_a_stop_of_one_machine_is_a_checkpoint_of_both_and_a_rerun_computes_the_same(
-    machines: ExitStack, tmp_path: Path, data: str, told: int, after: str
+    machines: ExitStack, tmp_path: Path, data: str, undisturbed: list[tuple[int, float]], told: int, after: str
 ) -> None:
-    stopped = gang(machines, tmp_path / "stopped", data)
+    stopped = gang(machines, tmp_path, data)
     both = stopped.start()
     eventually(lambda: after in stopped.printed, 240)
     both[told].send_signal(signal.SIGTERM)
@@ -32,9 +41,7 @@ def test_a_stop_of_one_machine_is_a_checkpoint_of_both_and_a_rerun_computes_the_
     assert stopped.complete or after == "from the beginning"
     assert "Traceback" not in stopped.printed
     stopped.run()
-    undisturbed = gang(machines, tmp_path / "undisturbed", data)
-    undisturbed.run()
-    assert stopped.losses == undisturbed.losses
+    assert stopped.losses == undisturbed
 
 
 @pytest.mark.parametrize(

@@ -1,12 +1,11 @@
-"""A codec and a MusicGen on top of it, from rendered chorales to sound files, as a user runs them: one waits for the
-other, each is published in the form that transformers loads, and an adaptation of the second is published alone."""
+"""The guide to models of sound, carried out: a codec and a MusicGen on top of it, from rendered chorales to sound.
+
+One waits for the other, each is published in the form that transformers loads, and an adaptation alone.
+"""
 
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sysconfig
 from pathlib import Path
 from typing import Any
 
@@ -15,88 +14,60 @@ import pytest
 import soundfile
 
 from mtj_trainer.render import render_midi
+from support.guides import Follower, Settings, blocks, named
 from support.prepared import chorales
 from support.scores import midi_bytes
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
-MTJ = Path(sysconfig.get_path("scripts")) / "mtj"
+GUIDE = named("sound")
 RATE = 16_000
 
-CODEC = """
-apiVersion: training.discomusica.io/v1alpha1
-kind: MusicTrainingJob
-metadata: {name: codec}
-spec:
-  dataset:
-    source: ./music
-    split: {train: 0.6, validation: 0.2, test: 0.2}
-    audio: {segment: {minSeconds: 2, maxSeconds: 6}}
-  model: {family: codec, codecArchitecture: {encoderWidth: 8, decoderWidth: 64, codebooks: 3, codebookSize: 32}}
-  training: {steps: 30, batch: {size: 2}, precision: fp32, cropSeconds: 0.4}
-  evaluation: {everySteps: 15, samples: 3, seconds: 2}
-  monitoring: {metricsPort: 0}
-  output: ./out/codec
-"""
-MUSICGEN = """
-apiVersion: training.discomusica.io/v1alpha1
-kind: MusicTrainingJob
-metadata: {name: player}
-spec:
-  dataset: {from: {job: codec}}
-  model:
-    family: musicgen
-    codec: {from: {job: codec}}
-    architecture: {layers: 1, width: 32, heads: 2, context: 64}
-  training: {steps: 30, batch: {size: 4}, precision: fp32}
-  evaluation: {everySteps: 15, samples: 3, seconds: 1.5, prompts: [a chorale in G major]}
-  monitoring: {metricsPort: 0}
-  output: ./out/player
-"""
-LORA = """
-apiVersion: training.discomusica.io/v1alpha1
-kind: MusicTrainingJob
-metadata: {name: adapted}
-spec:
-  dataset: {from: {job: codec}}
-  model: {family: musicgen, from: {job: player}}
-  training: {strategy: lora, steps: 6, batch: {size: 4}, precision: fp32, processesPerNode: 2}
-  evaluation: {everySteps: 3, samples: 2, seconds: 1}
-  monitoring: {metricsPort: 0}
-  output: ./out/adapted
-"""
+FOR_ALL = {"spec.training.precision": "fp32", "spec.monitoring.metricsPort": 0}
+SMALL: Settings = {
+    "codec": {
+        "spec.dataset.split": "{train: 0.6, validation: 0.2, test: 0.2}",
+        "spec.dataset.audio.segment": "{minSeconds: 2, maxSeconds: 6}",
+        "spec.model.codecArchitecture": "{encoderWidth: 8, decoderWidth: 64, codebooks: 3, codebookSize: 32}",
+        "spec.training.steps": 30,
+        "spec.training.batch.size": 2,
+        "spec.training.cropSeconds": 0.4,
+        "spec.evaluation": "{everySteps: 15, samples: 3, seconds: 2}",
+        **FOR_ALL,
+    },
+    "player": {
+        "spec.model.architecture": "{layers: 1, width: 32, heads: 2, context: 64}",
+        "spec.training.steps": 30,
+        "spec.training.batch.size": 4,
+        "spec.evaluation": "{everySteps: 15, samples: 3, seconds: 1.5, prompts: [a chorale in G major]}",
+        **FOR_ALL,
+    },
+    "adapted": {
+        "spec.training.steps": 6,
+        "spec.training.batch.size": 4,
+        "spec.training.processesPerNode": 2,
+        "spec.evaluation": "{everySteps: 3, samples: 2, seconds: 1}",
+        **FOR_ALL,
+    },
+}
 
 
-class Studio:
-    """A folder with music, in which jobs are run by the command."""
+class Studio(Follower):
+    """A folder with recordings, in which the guide to models of sound is followed."""
 
     def __init__(self, folder: Path) -> None:
+        super().__init__(folder, SMALL)
         self.folder = folder
-        self._environment = {**os.environ, "XDG_CACHE_HOME": str(folder / "cache")}
-        self._environment.pop("MTJ_WORK_DIR", None)
-        (folder / "music").mkdir()
+        recordings = folder / "recordings"
+        recordings.mkdir()
         for number, score in enumerate(chorales(10).values()):
             sound = render_midi(midi_bytes(score), RATE)[: 6 * RATE]
-            soundfile.write(folder / "music" / f"chorale-{number}.flac", sound, RATE)
+            soundfile.write(recordings / f"chorale-{number}.flac", sound, RATE)
         rows = [
             {"file_path": f"chorale-{n}.flac", "key": f"{tonic} major", "genre": ["chorale"]}
             for n, tonic in enumerate(("C", "C#", "D", "Eb", "E", "F", "F#", "G", "Ab", "A"))
         ]
-        (folder / "music/metadata.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows))
-
-    def start(self, *arguments: str) -> subprocess.Popen[str]:
-        return subprocess.Popen(
-            [str(MTJ), *arguments],
-            cwd=self.folder,
-            env=self._environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-
-    def run(self, job: str, text: str) -> subprocess.Popen[str]:
-        (self.folder / f"{job}.yaml").write_text(text)
-        return self.start("run", f"{job}.yaml")
+        (recordings / "metadata.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows))
 
     def figures(self, job: str) -> dict[str, float]:
         found: dict[str, float] = json.loads((self.folder / "out" / job / "figures.json").read_text())
@@ -109,20 +80,23 @@ class Studio:
 
 @pytest.fixture(scope="module")
 def studio(tmp_path_factory: pytest.TempPathFactory) -> Studio:
-    """With all three jobs done; the second was begun while the first was running."""
+    """With all of the guide done; its second job was begun while the first was running."""
     made = Studio(tmp_path_factory.mktemp("studio"))
-    codec = made.run("codec", CODEC)
+    for block in blocks(GUIDE):
+        if block.marks.startswith("file="):
+            made.write(block)
+    train_codec, train_player, play, adapt = (block.text for block in blocks(GUIDE) if block.marks == "run slow")
+    codec = made.start(train_codec)
     assert codec.stdout is not None
     beginning = codec.stdout.readline()  # it runs: the other can see so
-    player = made.run("player", MUSICGEN)
+    player = made.start(train_player)
     for process, said in ((codec, beginning), (player, "")):
         printed, _ = process.communicate(timeout=600)
         assert process.returncode == 0, said + printed
         if process is player:
-            assert "waits for job codec" in printed
-    adapted = made.run("adapted", LORA)
-    printed, _ = adapted.communicate(timeout=400)
-    assert adapted.returncode == 0, printed
+            assert "waits for job my-codec" in printed
+    made.run(play)
+    made.run(adapt)
     return made
 
 
@@ -146,7 +120,7 @@ def test_the_player_learns_and_is_measured_beside_the_codecs_ceiling(studio: Stu
 
 
 def test_what_is_played_can_be_heard_and_seen(studio: Studio) -> None:
-    for job, kind in (("codec", "reconstruction"), ("player", "generated"), ("adapted", "generated")):
+    for job, kind in (("codec", "reconstruction"), ("player", "generated"), ("style", "generated")):
         samples = studio.samples(job)
         assert {sample["kind"] for sample in samples} == {kind}
         for sample in samples:
@@ -168,7 +142,7 @@ def test_transformers_and_peft_load_what_was_published(studio: Studio) -> None:
     player = MusicgenForConditionalGeneration.from_pretrained(out / "player/model")
     name = "quantizer.quantizers.0.codebook.weight"
     assert player.audio_encoder.state_dict()[name].equal(codec.state_dict()[name])
-    adapted = PeftModel.from_pretrained(player, out / "adapted/model")
+    adapted = PeftModel.from_pretrained(player, out / "style/model")
     trained = [value for key, value in adapted.state_dict().items() if "lora_B" in key]
     assert trained
     assert all(value.abs().max() > 0 for value in trained)
@@ -177,21 +151,17 @@ def test_transformers_and_peft_load_what_was_published(studio: Studio) -> None:
 def test_an_adaptation_is_small_and_plays(studio: Studio) -> None:
     size = {
         job: sum(path.stat().st_size for path in (studio.folder / "out" / job / "model").glob("*.safetensors"))
-        for job in ("player", "adapted")
+        for job in ("player", "style")
     }
-    assert size["adapted"] < size["player"] / 10
-    playing = studio.start(
-        "generate", "out/adapted", "a chorale in C minor", "strings", "--seconds", "1.5", "--out", "s"
-    )
-    printed, _ = playing.communicate(timeout=200)
-    assert playing.returncode == 0, printed
+    assert size["style"] < size["player"] / 10
+    studio.run("mtj generate out/style 'a chorale in C minor' strings --seconds 1.5 --out s")
     files = sorted((studio.folder / "s").iterdir())
     assert [path.name for path in files] == ["001-a-chorale-in-c-minor.wav", "002-strings.wav"]
     assert {soundfile.info(path).frames for path in files} == {round(1.5 * RATE)}
 
 
 def test_a_model_that_is_not_there_is_told_in_a_sentence(studio: Studio) -> None:
-    playing = studio.start("generate", "./nowhere", "strings")
+    playing = studio.start("mtj generate ./nowhere strings")
     printed, _ = playing.communicate(timeout=200)
     assert playing.returncode == 65
     assert "nowhere" in printed

@@ -17,6 +17,7 @@ import psutil
 import pytest
 
 from mtj_trainer.storage import Storage, open_storage
+from support import curves
 from support.ports import free_ports
 from support.prepared import chorales
 from support.scores import midi_bytes
@@ -100,9 +101,7 @@ class WholeJob:
     @property
     def losses(self) -> list[tuple[int, float]]:
         """Every logged training and validation loss, by step."""
-        storage = open_storage(self.output)
-        rows = [json.loads(line) for line in storage.read("train/metrics.jsonl").splitlines()]
-        return [(row["step"], row.get("loss", row.get("validation_loss"))) for row in rows]
+        return curves.losses(open_storage(self.output))
 
     @property
     def figures(self) -> dict[str, Any]:

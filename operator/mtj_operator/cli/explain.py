@@ -58,7 +58,7 @@ def explain(file: str, settings: Sequence[str], *, as_json: bool, look: bool) ->
         as_json: whether to print JSON.
         look: whether to look at the source.
     """
-    resolution = read_job(file, settings)
+    resolution = read_job(file, settings, needs_source=look)
     found, why_not = survey(resolution.job) if look else (None, "it was not asked for")
     machine, started = this_machine(), started_sizes(resolution.job)
     explanation = Explanation(

@@ -18,13 +18,14 @@ WEIGHTS = ("*.safetensors", "state_dict.bin")
 """Of a job, transformers or peft; and of audiocraft."""
 
 
-def read_job(file: str, settings: Sequence[str], *, to_run: bool = False) -> Resolution:
+def read_job(file: str, settings: Sequence[str], *, to_run: bool = False, needs_source: bool = True) -> Resolution:
     """The job in a file (``-`` is standard input), with the user's settings, and with absolute places.
 
     Args:
         file: the job file.
         settings: values that take the place of the file's.
         to_run: whether it is to run on this machine, so that what lies on volumes of pods has to be here too.
+        needs_source: whether its source has to be there.
 
     Raises:
         JobError: it is wrong, refers to itself, or names a place on this machine that is not there.
@@ -37,7 +38,8 @@ def read_job(file: str, settings: Sequence[str], *, to_run: bool = False) -> Res
         references(resolution.job)
         job = absolute(resolution.job, str(Path.cwd()), str(Path.home()))
         spec, volumes = job.spec, [] if to_run else job.spec.scheduling.pod_template.volumes
-        if path := _here(spec.dataset.source, volumes):
+        path = _here(spec.dataset.source, volumes)
+        if path and (needs_source or Path(path).exists()):
             _check_source(path, resolution.job.spec.dataset.source or "", source)
         if path := _here(spec.dataset.prepared, volumes):
             _check_prepared(path)

@@ -176,7 +176,9 @@ def _parser() -> argparse.ArgumentParser:
     explain = _command(commands, "explain", "every value of a job and its reason", EXPLAIN, EXPLAIN_EXAMPLES)
     explain.add_argument("job", metavar="JOB", help="the job file; - reads it from standard input")
     explain.add_argument("--json", action="store_true", help="the same as JSON, for programs")
-    explain.add_argument("--no-survey", dest="survey", action="store_false", help="do not look at the source")
+    explain.add_argument(
+        "--no-survey", dest="survey", action="store_false", help="do not look at the source, which may lie elsewhere"
+    )
     for command in (run, validate, explain):
         command.add_argument(
             "--set",
