@@ -223,11 +223,11 @@ def main(dataset_url: str) -> None:
         weed = next(child for child in psutil.Process().children() if child.pid != link.pid)
         dataset = PreparedDataset.open(dataset_url, Path(folder) / "work")
         storage = open_storage(f"s3://{seaweedfs.BUCKET}/checkpoints")
-        ours, training, server_cpu, link_cpu = os.getpid(), *seconds_of_one(dataset, storage, [weed, link])
+        training, server_cpu, link_cpu = seconds_of_one(dataset, storage, [weed, link])
         shared = rounds_of(dataset, storage)
         first, *rest = sorted(os.sched_getaffinity(0))
         torch.set_num_threads(1)
-        with on_cores(ours, {first}), on_cores(weed.pid, set(rest)), on_cores(link.pid, set(rest)):
+        with on_cores(os.getpid(), {first}), on_cores(weed.pid, set(rest)), on_cores(link.pid, set(rest)):
             apart = rounds_of(dataset, storage)
     steps_cpu = statistics.median(took.cpu for took in apart["none"]) - training
     figures = {

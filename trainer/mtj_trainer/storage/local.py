@@ -79,7 +79,7 @@ def _is_open(folder: Path, descriptor: int) -> bool:
 
 def _remove_abandoned(folder: Path) -> None:
     """Remove a folder that nobody holds."""
-    with suppress(FileNotFoundError, BlockingIOError), _locked(folder, fcntl.LOCK_NB):
+    with suppress(OSError), _locked(folder, fcntl.LOCK_NB):
         shutil.rmtree(folder, ignore_errors=True)
 
 
