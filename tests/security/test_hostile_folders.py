@@ -6,6 +6,7 @@ import io
 import os
 import tarfile
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import cast
 
@@ -105,10 +106,10 @@ def test_a_key_of_a_storage_never_leads_out_of_a_folder(tmp_path: Path) -> None:
         def list(self, prefix: str = "") -> object:  # type: ignore[override]
             yield Entry("../../escaped", 1, "1")
 
-        def fetch(self, key: str, into: Path) -> Path:
+        def fetch(self, key: str, into: Path, on_piece: Callable[[], None] = lambda: None) -> Path:
             raise AssertionError(into)
 
-    with pytest.raises(ValueError, match="not a key"), on_this_machine(Elsewhere(tmp_path)):
+    with pytest.raises(ValueError, match="not a key"), on_this_machine(Elsewhere(tmp_path), tmp_path):
         pass
 
 

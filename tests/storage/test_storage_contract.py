@@ -113,6 +113,20 @@ def test_reading_what_is_not_there(storage: Storage, tmp_path: Path, key: str) -
     assert not storage.exists(key)
 
 
+def test_whoever_fetches_is_told_whenever_some_more_has_come(storage: Storage, tmp_path: Path) -> None:
+    storage.write("a", bytes(17 << 20))
+    (tmp_path / "into").mkdir()
+    here: list[int] = []
+
+    def look() -> None:
+        (partial,) = (tmp_path / "into").iterdir()
+        here.append(partial.stat().st_size)
+
+    storage.fetch("a", tmp_path / "into/a", look)
+    assert here == sorted(set(here))
+    assert here[0] < here[-1] == 17 << 20
+
+
 def test_a_folder_is_not_the_names_that_begin_like_it(storage: Storage) -> None:
     for key in ("a/1", "a/b/2", "ab/3", "a.txt", "b/a/4"):
         storage.write(key, b"")

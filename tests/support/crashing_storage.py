@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from mtj_trainer.storage import Entry, Storage
@@ -41,8 +41,8 @@ class CrashingStorage(Storage):
         self._about_to_change()
         self._inner.write(key, data)
 
-    def fetch(self, key: str, into: Path) -> Path:
-        return self._inner.fetch(key, into)
+    def fetch(self, key: str, into: Path, on_piece: Callable[[], None] = lambda: None) -> Path:
+        return self._inner.fetch(key, into, on_piece)
 
     def exists(self, key: str) -> bool:
         return self._inner.exists(key)

@@ -15,6 +15,8 @@ from mtj_api import JobError
 from mtj_trainer.storage import Storage, open_storage
 from mtj_trainer.train.checkpoint import MANIFEST, CheckpointFolder, Faults, Owner, RunState, Superseded, reseed
 from mtj_trainer.train.checkpoint.retention import Retention
+from mtj_trainer.train.checkpoint.state import FILES
+from mtj_trainer.train.pulse import Pulse, feel
 from support.crashing_storage import Countdown, Crash, CrashingStorage
 
 
@@ -51,6 +53,15 @@ def test_the_latest_comes_back_whole(storage: Storage) -> None:
     assert restored.state == RunState(step=20, seed=3, validation_step=20, saved=restored.state.saved)
     assert torch.equal(restored.weights["layer"], torch.full((3, 2), 20.0))
     assert torch.equal(restored.optimizer["optimizer"]["state"][0]["exp_avg"], torch.full((2,), 20.0))
+
+
+def test_a_process_goes_on_while_a_checkpoint_comes(storage: Storage, tmp_path_factory: pytest.TempPathFactory) -> None:
+    saved(storage, 10)
+    pulses = tmp_path_factory.mktemp("pulses")
+    folder = CheckpointFolder(storage, keep=1, on_piece=Pulse(pulses / "0.pulse").beat)
+    assert folder.find() == 10
+    (beat,) = feel(pulses)
+    assert beat.count == len(FILES)  # of one piece each
 
 
 def test_weights_that_are_tied_come_back_under_both_names(storage: Storage) -> None:

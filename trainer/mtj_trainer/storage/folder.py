@@ -14,7 +14,7 @@ import io
 import os
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -47,11 +47,13 @@ class FolderStorage(Storage):
         with content, self._explained(key, "write"), atomic_file(path) as file:
             shutil.copyfileobj(content, file, _CHUNK)
 
-    def fetch(self, key: str, into: Path) -> Path:
+    def fetch(self, key: str, into: Path, on_piece: Callable[[], None] = lambda: None) -> Path:
         with self._explained(key, "read"):
             source = self._path(key).open("rb")
         with source, atomic_file(into) as file:
-            shutil.copyfileobj(source, file, _CHUNK)
+            while piece := source.read(_CHUNK):
+                file.write(piece)
+                on_piece()
         return into
 
     def exists(self, key: str) -> bool:

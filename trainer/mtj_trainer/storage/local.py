@@ -1,31 +1,97 @@
-"""Stored files as files of this machine, whatever the storage is: they may be larger than its memory."""
+"""Stored files as files of this machine, whatever the storage is: they may be larger than its memory.
+
+Invariant: a copy is there as long as any process holds it by a lock, and a machine has one, however many want it at a
+time. One without a lock is a dead process's, and the next to make one removes it.
+"""
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
-import tempfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import asdict
 from pathlib import Path
 
 from mtj_trainer.storage.store import Storage, checked
 
+_PREFIX = "shared-"
+
 
 @contextmanager
-def on_this_machine(folder: Storage, copies: Path | None = None) -> Iterator[Path]:
-    """The files below, in a folder of this machine: their own, or copies for a while.
+def on_this_machine(folder: Storage, copies: Path, on_piece: Callable[[], None] = lambda: None) -> Iterator[Path]:
+    """The files below, in a folder of this machine: their own, or a copy for a while, which nobody may change.
 
     Args:
-        copies: where these are made; the system's place for such where it is left out.
+        copies: where processes of this machine look for a copy that another has made, and make one.
+        on_piece: is called whenever some more has come; not while another process fetches it.
     """
     own = folder.local_path()
     if own is not None:
         yield own
         return
-    with tempfile.TemporaryDirectory(prefix="copies-", dir=copies) as made:
-        for entry in folder.list():
-            folder.fetch(entry.key, Path(made) / checked(entry.key))
-        yield Path(made)
+    entries = list(folder.list())
+    content = json.dumps([folder.url, *map(asdict, entries)]).encode()
+    with _held(copies / f"{_PREFIX}{hashlib.sha256(content).hexdigest()[:32]}") as held:
+        files = held / "files"
+        files.mkdir(exist_ok=True)
+        with _locked(files):
+            for entry in entries:
+                path = files / checked(entry.key)
+                if not path.exists():
+                    folder.fetch(entry.key, path, on_piece)
+        yield files
+
+
+@contextmanager
+def _held(folder: Path) -> Iterator[Path]:
+    """A folder that no process removes meanwhile; the last to hold it does so at its end."""
+    lock = _hold(folder)
+    try:
+        for other in folder.parent.glob(f"{_PREFIX}*"):
+            _remove_abandoned(other)
+        yield folder
+    finally:
+        os.close(lock)
+        _remove_abandoned(folder)
+
+
+def _hold(folder: Path) -> int:
+    """A descriptor that holds a folder, which is made where it is not there."""
+    while True:
+        folder.mkdir(parents=True, exist_ok=True)
+        with suppress(FileNotFoundError):  # another process removed it between its creation and its lock
+            lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+            fcntl.flock(lock, fcntl.LOCK_SH)
+            if _is_open(folder, lock):
+                return lock
+            os.close(lock)
+
+
+def _is_open(folder: Path, descriptor: int) -> bool:
+    with suppress(FileNotFoundError):
+        return os.path.samestat(os.fstat(descriptor), folder.stat())
+    return False
+
+
+def _remove_abandoned(folder: Path) -> None:
+    """Remove a folder that nobody holds."""
+    with suppress(OSError), _locked(folder, fcntl.LOCK_NB):
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def _locked(folder: Path, how: int = 0) -> Iterator[None]:
+    """Have a folder alone; ``LOCK_NB`` raises ``BlockingIOError`` where another process has it."""
+    lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | how)
+        yield
+    finally:
+        os.close(lock)
 
 
 def files_of(folder: Path) -> dict[str, Path]:

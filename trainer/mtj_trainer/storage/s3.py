@@ -11,7 +11,7 @@ from __future__ import annotations
 import errno
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
@@ -70,7 +70,7 @@ class S3Storage(Storage):
         with self._explained(key):
             obstore.put(self._store, self._name(checked(key)), data, chunk_size=part, max_concurrency=4)
 
-    def fetch(self, key: str, into: Path) -> Path:
+    def fetch(self, key: str, into: Path, on_piece: Callable[[], None] = lambda: None) -> Path:
         with self._explained(key):
             content = obstore.get(self._store, self._name(key))
         with atomic_file(into) as file:
@@ -81,6 +81,7 @@ class S3Storage(Storage):
                 if chunk is None:
                     break
                 file.write(chunk)
+                on_piece()
         return into
 
     def exists(self, key: str) -> bool:

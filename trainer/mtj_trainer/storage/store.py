@@ -7,7 +7,7 @@ several writers at once, one wins as a whole.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -50,8 +50,11 @@ class Storage(ABC):
         """
 
     @abstractmethod
-    def fetch(self, key: str, into: Path) -> Path:
+    def fetch(self, key: str, into: Path, on_piece: Callable[[], None] = lambda: None) -> Path:
         """Copy to the local file ``into``, which appears only when it is complete; memory use is bounded.
+
+        Args:
+            on_piece: is called whenever some more of it has come.
 
         Raises:
             FileNotFoundError: there is no such file.

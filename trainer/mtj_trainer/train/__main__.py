@@ -11,7 +11,7 @@ from torch import Tensor
 
 from mtj_api import MusicTrainingJob
 from mtj_api.contract import ATTEMPT_ENV, LISTEN_ENV, OUT_OF_MEMORY_ENV
-from mtj_trainer.families.make import make_family
+from mtj_trainer.families.make import base_model_at_hand, make_family
 from mtj_trainer.stage import Interrupted, leave_figures, run_stage, stage_record, stop_requested, work_dir
 from mtj_trainer.storage import Storage, open_storage
 from mtj_trainer.storage.mirror import mirror
@@ -61,6 +61,7 @@ def _train(job: MusicTrainingJob, output: Storage, prepared: dict[str, Any], wor
         keep_best=wanted.keep_best,
         keep_every_steps=wanted.keep_every_steps,
         owner=Owner.of(job.metadata.name, output.url, folder.url, os.environ.get(ATTEMPT_ENV, "")),
+        on_piece=pulse.beat,
     )
     if world.is_first:
         checkpoints.claim()
@@ -70,7 +71,9 @@ def _train(job: MusicTrainingJob, output: Storage, prepared: dict[str, Any], wor
         if world.is_first and passes.because:
             print(f"train     {passes.accumulation} passes a step, as {passes.because}", flush=True)
     resumed = checkpoints.find(world) or 0
-    family = make_family(job, prepared)
+    with base_model_at_hand(job, pulse.beat):
+        family = make_family(job, prepared)
+        world.barrier()  # the machine's copy is not removed before all have read it
     idle = IdleWatch() if world.is_first and job.spec.monitoring.metrics_port else None
     metrics = TrainingMetrics(
         job.metadata.name,

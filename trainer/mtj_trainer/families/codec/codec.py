@@ -17,7 +17,9 @@ from torch import Tensor, nn
 
 from mtj_api import JobError
 from mtj_trainer.families.quiet import quiet_transformers
+from mtj_trainer.stage import work_dir
 from mtj_trainer.storage import Storage
+from mtj_trainer.storage.local import on_this_machine
 
 if TYPE_CHECKING:
     from transformers import DacModel, EncodecModel
@@ -81,10 +83,12 @@ def load_codec(folder: Storage) -> Codec:
             where=folder.url,
             instead="name one of type dac or encodec",
         )
-    with tempfile.TemporaryDirectory(prefix="codec-") as local:
+    with on_this_machine(folder, work_dir()) as files, tempfile.TemporaryDirectory(prefix="codec-") as local:
         try:
-            for name in (CONFIG, WEIGHTS):
-                folder.fetch(name, Path(local) / name)
+            for name in (CONFIG, WEIGHTS):  # alone, whatever lies beside them
+                if not (files / name).is_file():
+                    raise FileNotFoundError(name)
+                (Path(local) / name).symlink_to((files / name).resolve())
             module, found = classes[kind].from_pretrained(
                 local, use_safetensors=True, local_files_only=True, output_loading_info=True, dtype="float32"
             )

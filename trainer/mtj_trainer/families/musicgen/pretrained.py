@@ -9,6 +9,7 @@ from mtj_api import JobError
 from mtj_trainer.families.musicgen.audiocraft_checkpoint import is_audiocraft, read_audiocraft
 from mtj_trainer.families.musicgen.complete import MusicGen
 from mtj_trainer.families.musicgen.weights import read_model
+from mtj_trainer.stage import work_dir
 from mtj_trainer.storage import open_storage
 from mtj_trainer.storage.local import on_this_machine
 
@@ -26,7 +27,7 @@ def load_pretrained(name: str) -> MusicGen:
     """
     if HUB_NAME.fullmatch(name):
         return _read(_from_hub(name), name)
-    with on_this_machine(open_storage(name)) as local:
+    with on_this_machine(open_storage(name), work_dir()) as local:
         return _read(local, name)
 
 

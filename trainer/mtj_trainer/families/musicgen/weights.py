@@ -17,6 +17,7 @@ from mtj_api import JobError
 from mtj_trainer.families.musicgen.complete import MusicGen
 from mtj_trainer.families.musicgen.melody import CHROMA, ChromaSettings
 from mtj_trainer.families.quiet import quiet_transformers
+from mtj_trainer.stage import work_dir
 from mtj_trainer.storage import Storage
 from mtj_trainer.storage.local import on_this_machine
 
@@ -66,7 +67,7 @@ def load_model(folder: Storage) -> MusicGen:
     Raises:
         JobError: there is no such model, or its files do not fit together.
     """
-    with on_this_machine(folder) as local:
+    with on_this_machine(folder, work_dir()) as local:
         return read_model(local, folder.url)
 
 

@@ -10,7 +10,9 @@ from torch import Tensor
 
 from mtj_api import JobError
 from mtj_trainer.families.symbolic.model import SymbolicConfig, SymbolicModel
-from mtj_trainer.storage import Storage
+from mtj_trainer.stage import work_dir
+from mtj_trainer.storage import Storage, open_storage
+from mtj_trainer.storage.local import on_this_machine
 from mtj_trainer.tensors import store_tensors
 from mtj_trainer.tokens import Tokenizer, load_tokenizer
 from mtj_trainer.tokens.tokenizer import dump_tokenizer
@@ -32,9 +34,11 @@ def load_model(folder: Storage) -> tuple[SymbolicModel, Tokenizer]:
         JobError: there is no such model at the URL, or its files do not fit together.
     """
     try:
-        config = json.loads(folder.read(CONFIG))
-        tokenizer = load_tokenizer(folder.read(TOKENIZER).decode())
-        weights = load_tensors(folder.read(WEIGHTS))
+        with on_this_machine(folder, work_dir()) as local:
+            files = open_storage(str(local))
+            config = json.loads(files.read(CONFIG))
+            tokenizer = load_tokenizer(files.read(TOKENIZER).decode())
+            weights = load_tensors(files.read(WEIGHTS))
     except FileNotFoundError:
         raise JobError(
             "there is no published model here", where=folder.url, instead="name a folder with model.safetensors"

@@ -57,6 +57,7 @@ class CheckpointFolder:
         owner: who writes here; ``None`` where nobody else ever does.
         patience: how long a storage that fails is borne.
         say: is given a line for whatever goes wrong and does not end training.
+        on_piece: is called whenever some more of one that is fetched has come, in the thread that waits for it.
 
     Attributes:
         latest: the newest one that is complete, as far as this process has read or written one.
@@ -72,12 +73,14 @@ class CheckpointFolder:
         owner: Owner | None = None,
         patience: Patience | None = None,
         say: Callable[[str], None] = lambda line: print(line, file=sys.stderr, flush=True),
+        on_piece: Callable[[], None] = lambda: None,
     ) -> None:
         self.folder = folder
         self.latest: Complete | None = None
         self._retention = Retention(keep, keep_best, keep_every_steps)
         self._owner = owner
         self._say = say
+        self._on_piece = on_piece
         self._background = Background(patience or Patience(), say)
         self._losses: dict[int, float | None] = {}
         self._damaged: set[int] = set()
@@ -265,7 +268,7 @@ class CheckpointFolder:
             manifest = Manifest.decode(folder.read(MANIFEST))
             with disk_explained(local.path):
                 for name in FILES:
-                    manifest.check(name, folder.fetch(name, local.path / name))
+                    manifest.check(name, folder.fetch(name, local.path / name, self._on_piece))
         except FileNotFoundError:
             local.close()
             raise Damaged(f"{name} is lost") from None

@@ -1,0 +1,111 @@
+"""A machine has one copy of what is stored elsewhere, for as long as anyone on it wants it."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from threading import Barrier
+
+import pytest
+
+from mtj_trainer.storage.folder import FolderStorage
+from mtj_trainer.storage.local import on_this_machine
+
+FILES = {"config.json": b"{}", "below/model.safetensors": b"weights" * 1000}
+
+
+class Elsewhere(FolderStorage):
+    """A folder that has no path on this machine."""
+
+    def __init__(self, root: Path) -> None:
+        super().__init__(root)
+        self.fetched: list[str] = []
+
+    def fetch(self, key: str, into: Path, on_piece: Callable[[], None] = lambda: None) -> Path:
+        self.fetched.append(key)
+        return super().fetch(key, into, on_piece)
+
+    def local_path(self, key: str = "") -> None:  # type: ignore[override]
+        return None
+
+
+@pytest.fixture
+def elsewhere(tmp_path: Path) -> Elsewhere:
+    folder = Elsewhere(tmp_path / "elsewhere")
+    for key, data in FILES.items():
+        folder.write(key, data)
+    return folder
+
+
+@pytest.fixture
+def copies(tmp_path: Path) -> Path:
+    return tmp_path / "copies"
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_however_many_want_it_it_is_fetched_once(elsewhere: Elsewhere, copies: Path) -> None:
+    together = Barrier(8)
+
+    def use(_: int) -> dict[str, bytes]:
+        together.wait()
+        with on_this_machine(elsewhere, copies) as folder:
+            together.wait()  # as training processes do, nobody leaves before all have come
+            return contents(folder)
+
+    with ThreadPoolExecutor(8) as each:
+        assert list(each.map(use, range(8))) == [FILES] * 8
+    assert sorted(elsewhere.fetched) == sorted(FILES)
+    assert not list(copies.iterdir())
+
+
+def test_it_stays_until_the_last_has_left(elsewhere: Elsewhere, copies: Path) -> None:
+    with on_this_machine(elsewhere, copies) as first:
+        with on_this_machine(elsewhere, copies) as second:
+            assert second == first
+        assert contents(first) == FILES
+    assert not list(copies.iterdir())
+    with on_this_machine(elsewhere, copies) as later:
+        assert contents(later) == FILES
+
+
+def test_what_was_written_anew_is_fetched_anew(elsewhere: Elsewhere, copies: Path) -> None:
+    with on_this_machine(elsewhere, copies) as before:
+        elsewhere.write("config.json", b"[]")
+        with on_this_machine(elsewhere, copies) as after:
+            assert contents(before) == FILES
+            assert contents(after) == FILES | {"config.json": b"[]"}
+
+
+HOLD = """
+import sys
+from pathlib import Path
+from mtj_trainer.storage.local import on_this_machine
+sys.path.insert(0, sys.argv[1])
+from test_on_this_machine import Elsewhere
+
+with on_this_machine(Elsewhere(Path(sys.argv[2])), Path(sys.argv[3])):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_a_killed_process_leaves_nothing_behind(elsewhere: Elsewhere, copies: Path, tmp_path: Path) -> None:
+    arguments = [sys.executable, "-c", HOLD, str(Path(__file__).parent), str(tmp_path / "elsewhere"), str(copies)]
+    with subprocess.Popen(arguments, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"held\n"
+        with on_this_machine(elsewhere, copies):
+            assert elsewhere.fetched == []
+        assert len(list(copies.iterdir())) == 1  # the other still holds it
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    (tmp_path / "another").mkdir()
+    with on_this_machine(Elsewhere(tmp_path / "another"), copies) as another:
+        assert list(copies.iterdir()) == [another.parent]
