@@ -88,8 +88,8 @@ def _divided(resolution: Resolution) -> Iterator[str]:
         )
     elif not gpus:
         yield (
-            f"training.engine {training.engine} is made for GPUs, and without them slower than torchrun; ask for them by "
-            "scheduling.resources.train.gpus, or write torchrun"
+            f"training.engine {training.engine} is made for GPUs, and without them slower than torchrun; ask for them "
+            "by scheduling.resources.train.gpus, or write torchrun"
         )
 
 

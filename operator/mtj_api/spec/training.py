@@ -230,8 +230,8 @@ class Training(SpecModel):
     peft: Peft = Field(default_factory=Peft)
     selective: Selective = Field(default_factory=Selective)
     engine: Literal["torchrun", "fsdp", "deepspeed"] = "torchrun"
-    """``torchrun`` trains with DistributedDataParallel: every process holds all. ``fsdp`` divides weights, gradients and
-    optimizer state among the processes, by PyTorch's FSDP2, ``deepspeed`` any of them, by ZeRO."""
+    """``torchrun`` trains with DistributedDataParallel: every process holds all. ``fsdp`` divides weights, gradients
+    and optimizer state among the processes, by PyTorch's FSDP2, ``deepspeed`` any of them, by ZeRO."""
     deepspeed: DeepSpeed = Field(default_factory=DeepSpeed)
     nodes: int = Field(default=1, ge=1, le=1024)
     """Machines that train together, a pod each on a cluster; one machine trains alone whatever this says."""

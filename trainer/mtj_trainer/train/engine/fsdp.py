@@ -3,9 +3,9 @@
 Zhao et al. 2023 (arXiv 2304.11277), as ``torch.distributed.fsdp.fully_shard`` has it: each process holds a slice of
 every parameter along its first dimension, and whole ones of a block only while that is computed.
 
-Weights stay in fp32 and the passes run under PyTorch's autocast, as in the other engines: the same numbers are computed,
-and a checkpoint is the same. FSDP's own mixed precision would send half as many bytes, but it rounds what goes between
-the blocks, too.
+Weights stay in fp32 and the passes run under PyTorch's autocast, as in the other engines: the same numbers are
+computed, and a checkpoint is the same. FSDP's own mixed precision would send half as many bytes, but it rounds what
+goes between the blocks, too.
 """
 
 from __future__ import annotations
