@@ -131,7 +131,9 @@ DIVIDED = {
 def test_engines_divide_what_all_processes_would_hold_alike(engine: str, parts: dict[str, int]) -> None:
     alone = asdict(estimate(spec(batch={"size": 64}), 4))
     zero = engine.startswith("ZeRO")
-    settings = {"engine": "deepspeed", "deepspeed": {"zeroStage": int(engine[-1])}} if zero else {"engine": "fsdp"}
+    settings: dict[str, Any] = {"engine": "fsdp"}
+    if zero:
+        settings = {"engine": "deepspeed", "deepspeed": {"zeroStage": int(engine[-1])}}
     divided = asdict(estimate(spec(batch={"size": 64}, **settings), 4))
     if zero and parts:
         alone["optimizer"] += alone["weights"]  # ZeRO's own copy
