@@ -250,7 +250,7 @@ def _without_effect(resolution: Resolution, _survey: Survey | None, _machine: Ma
         (
             spec.training is not None and spec.training.engine != "deepspeed",
             ("spec.training.deepspeed.",),
-            "training.engine is torchrun",
+            f"training.engine is {spec.training.engine if spec.training else ''}",
         ),
         (
             spec.model is None,

@@ -76,16 +76,20 @@ def _devices(resolution: Resolution) -> Iterator[str]:
         yield "training.precision fp16 needs GPUs; ask for them by scheduling.resources.train.gpus, or write auto"
 
 
-def _deepspeed(resolution: Resolution) -> Iterator[str]:
+def _divided(resolution: Resolution) -> Iterator[str]:
     training, gpus = resolution.job.spec.training, resolution.job.spec.scheduling.resources.train.gpus
-    if training is None or training.engine != "deepspeed":
+    if training is None or training.engine == "torchrun":
         return
-    if training.nodes * training.processes_per_node == 1 and training.deepspeed.offload == "none":
-        yield "training.engine deepspeed has one process, among which nothing is divided; write torchrun, or more nodes"
+    offloads = training.engine == "deepspeed" and training.deepspeed.offload != "none"
+    if training.nodes * training.processes_per_node == 1 and not offloads:
+        yield (
+            f"training.engine {training.engine} has one process, among which nothing is divided; write torchrun, or "
+            "more nodes"
+        )
     elif not gpus:
         yield (
-            "training.engine deepspeed is made for GPUs, and without them slower than torchrun; ask for them by "
-            "scheduling.resources.train.gpus, or write torchrun"
+            f"training.engine {training.engine} is made for GPUs, and without them slower than torchrun; ask for them "
+            "by scheduling.resources.train.gpus, or write torchrun"
         )
 
 
@@ -106,4 +110,4 @@ def _memory(resolution: Resolution, started: Started | None) -> Iterator[str]:
         )
 
 
-ADVISORS: tuple[ClusterAdvisor, ...] = (_workers, _places, _devices, _deepspeed)
+ADVISORS: tuple[ClusterAdvisor, ...] = (_workers, _places, _devices, _divided)

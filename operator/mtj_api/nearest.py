@@ -53,6 +53,8 @@ SYNONYMS: dict[str, str] = {
     "numProcPerNode": "spec.training.processesPerNode",
     "nprocPerNode": "spec.training.processesPerNode",
     "backend": "spec.training.engine",
+    "fsdp": "spec.training.engine",
+    "fsdp2": "spec.training.engine",
     "zero": "spec.training.deepspeed.zeroStage",
     "stage": "spec.training.deepspeed.zeroStage",
     "zeroOptimization": "spec.training.deepspeed.zeroStage",

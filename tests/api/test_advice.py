@@ -191,6 +191,12 @@ CASES: dict[str, tuple[dict[str, Any], Survey | None, Machine | None, list[str]]
         None,
         ["training.engine deepspeed has one process, among which nothing is divided; write torchrun, or more nodes"],
     ),
+    "FSDP for one process": (
+        {"model": {}, "training": {"engine": "fsdp"}, "scheduling": {"resources": {"train": {"gpus": 1}}}},
+        PLENTY,
+        None,
+        ["training.engine fsdp has one process, among which nothing is divided; write torchrun, or more nodes"],
+    ),
     "DeepSpeed for one process that offloads": (
         {
             "model": {},
@@ -237,6 +243,12 @@ CASES: dict[str, tuple[dict[str, Any], Survey | None, Machine | None, list[str]]
         PLENTY,
         LAPTOP,
         ["training.deepspeed.zeroStage has no effect: training.engine is torchrun"],
+    ),
+    "settings of DeepSpeed with FSDP": (
+        {"model": {}, "training": {"engine": "fsdp", "deepspeed": {"offload": "optimizer"}}},
+        PLENTY,
+        LAPTOP,
+        ["training.deepspeed.offload has no effect: training.engine is fsdp"],
     ),
     "settings of training that is not done": (
         {"scheduling": {"resources": {"train": {"gpus": 1}}}},

@@ -118,22 +118,27 @@ def test_blocks_below_those_that_are_trained_keep_nothing() -> None:
 
 
 DIVIDED = {
-    0: {},
-    1: {"optimizer": 4},
-    2: {"optimizer": 4, "gradients": 4},
-    3: {"optimizer": 4, "gradients": 4, "weights": 4, "averaged_weights": 4},
+    "ZeRO 0": {},
+    "ZeRO 1": {"optimizer": 4},
+    "ZeRO 2": {"optimizer": 4, "gradients": 4},
+    "ZeRO 3": {"optimizer": 4, "gradients": 4, "weights": 4, "averaged_weights": 4},
+    "FSDP": {"optimizer": 4, "gradients": 4, "weights": 4, "averaged_weights": 4},
 }
-"""By ZeRO's stage: what four processes hold a quarter of each."""
+"""By engine: what four processes hold a quarter of each."""
 
 
-@pytest.mark.parametrize(("stage", "parts"), DIVIDED.items())
-def test_zero_divides_what_all_processes_would_hold_alike(stage: int, parts: dict[str, int]) -> None:
+@pytest.mark.parametrize(("engine", "parts"), DIVIDED.items())
+def test_engines_divide_what_all_processes_would_hold_alike(engine: str, parts: dict[str, int]) -> None:
     alone = asdict(estimate(spec(batch={"size": 64}), 4))
-    zero = asdict(estimate(spec(batch={"size": 64}, engine="deepspeed", deepspeed={"zeroStage": stage}), 4))
-    if stage:
+    zero = engine.startswith("ZeRO")
+    settings: dict[str, Any] = {"engine": "fsdp"}
+    if zero:
+        settings = {"engine": "deepspeed", "deepspeed": {"zeroStage": int(engine[-1])}}
+    divided = asdict(estimate(spec(batch={"size": 64}, **settings), 4))
+    if zero and parts:
         alone["optimizer"] += alone["weights"]  # ZeRO's own copy
     for name in ("weights", "gradients", "optimizer", "averaged_weights", "activations"):
-        assert zero[name] == alone[name] // parts.get(name, 1)
+        assert divided[name] == alone[name] // parts.get(name, 1)
 
 
 def test_torchrun_divides_nothing_whatever_deepspeed_would() -> None:

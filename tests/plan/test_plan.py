@@ -74,6 +74,11 @@ def test_training_processes_share_the_cores(cores: int, processes: int, threads:
             id="several nodes meet at the first",
         ),
         pytest.param(
+            ["nodes=4", "engine=fsdp"],
+            "--nnodes 4 --nproc-per-node 1 --rdzv-backend c10d --rdzv-endpoint FIRST:29400 --rdzv-id GANG",
+            id="FSDP is PyTorch's own",
+        ),
+        pytest.param(
             ["nodes=4", "engine=deepspeed"],
             "--nnodes 4 --nproc-per-node 1 --rdzv-backend c10d --rdzv-endpoint FIRST:29400 --rdzv-id GANG",
             id="DeepSpeed is started by torchrun",

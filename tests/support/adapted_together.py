@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from safetensors.torch import save_file
 from torch import Tensor
+from torch.distributed.tensor import DTensor
 
 from mtj_api.spec import Training
 from mtj_trainer.adaptation import MUSICGEN, adapt
@@ -40,7 +41,7 @@ class Run:
         torch.manual_seed(0)
         if settings.strategy != "full":
             adapt(model, settings, MUSICGEN)
-        self.engine: Engine = make_engine(model, settings, world, "fp32")
+        self.engine: Engine = make_engine(model, MUSICGEN.blocks_of(model), settings, world, "fp32")
         self.averaged = AveragedWeights(self.engine.parts(), 0.5, self.engine.refresh)
         self.losses: list[float] = []
 
@@ -64,6 +65,7 @@ class Run:
         """Whole frozen weights, however the engine has divided them."""
         parameters = {name: p for name, p in self.engine.model.named_parameters() if not p.requires_grad}
         divided = {name: p.ds_tensor for name, p in parameters.items() if hasattr(p, "ds_tensor")}
+        divided |= {name: p.to_local() for name, p in parameters.items() if isinstance(p, DTensor)}
         return self.engine.whole({**{name: p.detach() for name, p in parameters.items()}, **divided})
 
 

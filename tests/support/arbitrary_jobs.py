@@ -26,7 +26,7 @@ engines = st.fixed_dictionaries(
     {
         "nodes": st.integers(1, 4),
         "processesPerNode": st.integers(1, 9),
-        "engine": st.sampled_from(["torchrun", "deepspeed"]),
+        "engine": st.sampled_from(["torchrun", "fsdp", "deepspeed"]),
         "deepspeed": st.fixed_dictionaries({"launcher": st.sampled_from(["torchrun", "deepspeed"])}),
     }
 )

@@ -1,6 +1,6 @@
 """One of two processes that train a codec's codebooks together: ``quantized_together.py RANK FOLDER``.
 
-Each has audio of its own, and writes its weights to ``FOLDER/RANK.pt``.
+Each has audio of its own, and writes its weights with each engine to ``FOLDER/ENGINE-RANK.pt``.
 """
 
 from __future__ import annotations
@@ -10,9 +10,12 @@ from pathlib import Path
 
 import torch
 import torch.distributed as dist
-from torch.nn.parallel import DistributedDataParallel
 
+from mtj_api.spec import Training
 from mtj_trainer.families.codec.model import CodecSizes, CodecTraining, make_codec
+from mtj_trainer.train.distributed import World
+from mtj_trainer.train.engine import make_engine
+from support.judging import every_step_is_good
 
 TINY = CodecSizes(8_000, 4, (4, 8), 16, codebooks=2, codebook_size=16, codebook_dim=4)
 EVERY_LOSS = {
@@ -23,21 +26,25 @@ EVERY_LOSS = {
     "feature_matching": 1.0,
     "commitment": 0.02,
 }
+OPTIMIZER = {"learning_rate": 1e-3, "weight_decay": 0.01}
 
 
 def main(rank: int, folder: Path) -> None:
     dist.init_process_group("gloo", init_method=f"file://{folder}/store", rank=rank, world_size=2)
-    torch.manual_seed(0)
-    training = CodecTraining(make_codec(TINY), EVERY_LOSS)
-    parallel = DistributedDataParallel(training)
-    optimizer = torch.optim.AdamW([p for p in training.parameters() if p.requires_grad], 1e-3)
-    for step in range(4):
-        torch.manual_seed(10 * step + rank)
-        total, _ = parallel(0.3 * torch.randn(2, 4096))
-        optimizer.zero_grad()
-        total.backward()
-        optimizer.step()
-    torch.save(training.state_dict(), folder / f"{rank}.pt")
+    world = World(rank, rank, 2, torch.device("cpu"))
+    for name in ("torchrun", "fsdp"):
+        torch.manual_seed(0)
+        training = CodecTraining(make_codec(TINY), EVERY_LOSS)
+        blocks = [*training.codec.encoder.block, *training.codec.decoder.block]
+        settings = Training.model_validate({"engine": name, "batch": {"size": 4}, "optimizer": OPTIMIZER})
+        engine = make_engine(training, blocks, settings, world, "fp32")
+        for step in range(4):
+            torch.manual_seed(10 * step + rank)
+            engine.begin_pass(last=True)
+            total, _ = engine.parallel(0.3 * torch.randn(2, 4096))
+            engine.backward(total)
+            engine.step(1e-3, every_step_is_good)
+        torch.save(engine.whole(engine.parts()), folder / f"{name}-{rank}.pt")
     dist.destroy_process_group()
 
 

@@ -129,7 +129,16 @@ CASES: dict[str, tuple[Spec, Spec]] = {
         model(family="musicgen", pretrained="m") | {"training": {"strategy": "prompt", "peft": {"merge": True}}},
         model(family="musicgen", pretrained="m") | {"training": {"strategy": "dora", "peft": {"merge": True}}},
     ),
-    "!self.peft.merge || self.engine": (
+    "!self.peft.merge || self.engine != 'fsdp'": (
+        model(family="musicgen", pretrained="m")
+        | {"training": {"strategy": "lora", "peft": {"merge": True}, "engine": "fsdp"}},
+        model(family="musicgen", pretrained="m") | {"training": {"strategy": "lora", "engine": "fsdp"}},
+    ),
+    "self.engine == 'torchrun' || self.precision": (
+        training(engine="fsdp", precision="fp16"),
+        training(engine="torchrun", precision="fp16"),
+    ),
+    "!self.peft.merge || self.engine != 'deepspeed'": (
         model(family="musicgen", pretrained="m")
         | {
             "training": {

@@ -32,6 +32,7 @@ NEVER = 10**9
 BY_TORCH = "nodes: 2\n    minNodes: 1\n    regularization: {dropout: 0.0}"
 ENGINES = {
     "ddp": BY_TORCH,
+    "FSDP": f"{BY_TORCH}\n    engine: fsdp",
     "ZeRO 2": f"{BY_TORCH}\n    engine: deepspeed\n    deepspeed: {{zeroStage: 2}}",
     "ZeRO 3": f"{BY_TORCH}\n    engine: deepspeed\n    deepspeed: {{zeroStage: 3}}",
 }

@@ -32,8 +32,11 @@ def zero(stage: int, **settings: str) -> str:
     return f"engine: deepspeed\n    deepspeed: {{{fields}}}"
 
 
+FSDP = "engine: fsdp"
+
 UNDISTURBED = {
     "ddp": "",
+    "FSDP": FSDP,
     "ZeRO 0": zero(0),
     "ZeRO 1": zero(1),
     "ZeRO 2": zero(2),
@@ -46,7 +49,13 @@ STOPPED = {
     "from ddp to ZeRO 3": ("", zero(3)),
     "from ZeRO 3 to ddp": (zero(3), ""),
     "from ZeRO 1 to ZeRO 2": (zero(1), zero(2)),
+    "FSDP, stopped": (FSDP, FSDP),
+    "from ddp to FSDP": ("", FSDP),
+    "from FSDP to ddp": (FSDP, ""),
+    "from FSDP to ZeRO 3": (FSDP, zero(3)),
+    "from ZeRO 2 to FSDP": (zero(2), FSDP),
 }
+DIVIDES_ALL = ("ZeRO 3", "FSDP")
 POISONED = {
     "a gradient that is no number": ((5,), "gradient nan"),
     "a gradient that is infinite": ((5,), "gradient inf"),
@@ -56,7 +65,7 @@ POISONED = {
 }
 """Steps that are bad, and how."""
 
-ENGINES = {"ddp": "", **{f"ZeRO {stage}": zero(stage) for stage in range(4)}}
+ENGINES = {"ddp": "", "FSDP": FSDP, **{f"ZeRO {stage}": zero(stage) for stage in range(4)}}
 ENGINES["ZeRO 2, offload"] = zero(2, offload="optimizer")
 
 
@@ -134,7 +143,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     runs = [run(name, training) for name, training in UNDISTURBED.items()]
     for name, (first, then) in STOPPED.items():
         runs += [run(name, first, STOP), run(name, then)]
-    runs += [run("ddp, bf16", "", precision="bf16"), run("ZeRO 3, bf16", zero(3), precision="bf16")]
+    for name in ("ddp", *DIVIDES_ALL):
+        runs.append(run(f"{name}, bf16", UNDISTURBED[name], precision="bf16"))
     return together.start(runs)
 
 
@@ -151,21 +161,22 @@ def poisoned(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize("name", [name for name in UNDISTURBED if name != "ddp"])
-def test_zero_takes_the_steps_of_ddp(folder: Path, name: str) -> None:
+def test_every_engine_takes_the_steps_of_ddp(folder: Path, name: str) -> None:
     run, ddp = Trained(folder / name), Trained(folder / "ddp")
     assert run.losses == pytest.approx(ddp.losses, abs=1e-5)
     assert run.norms == pytest.approx(ddp.norms, rel=1e-3)
 
 
-def test_zero_computes_in_half_precision_what_ddp_does(folder: Path) -> None:
-    run, ddp = Trained(folder / "ZeRO 3, bf16"), Trained(folder / "ddp, bf16")
+@pytest.mark.parametrize("name", DIVIDES_ALL)
+def test_what_is_divided_is_computed_in_half_precision_as_ddp_does(folder: Path, name: str) -> None:
+    run, ddp = Trained(folder / f"{name}, bf16"), Trained(folder / "ddp, bf16")
     assert run.losses == pytest.approx(ddp.losses, abs=1e-2)
-    assert run.losses != Trained(folder / "ZeRO 3").losses
+    assert run.losses != Trained(folder / name).losses
 
 
-@pytest.mark.parametrize("stage", [2, 3])
-def test_a_stopped_run_goes_on_bit_for_bit(folder: Path, stage: int) -> None:
-    assert Trained(folder / f"ZeRO {stage}, stopped").losses == Trained(folder / f"ZeRO {stage}").losses
+@pytest.mark.parametrize("name", ["ZeRO 2", *DIVIDES_ALL])
+def test_a_stopped_run_goes_on_bit_for_bit(folder: Path, name: str) -> None:
+    assert Trained(folder / f"{name}, stopped").losses == Trained(folder / name).losses
 
 
 @pytest.mark.parametrize("name", [name for name in STOPPED if name.startswith("from ")])
@@ -173,12 +184,12 @@ def test_a_run_goes_on_with_another_engine(folder: Path, name: str) -> None:
     assert Trained(folder / name).losses == pytest.approx(Trained(folder / "ddp").losses, abs=1e-5)
 
 
-@pytest.mark.parametrize("stage", [2, 3])
-def test_what_zero_publishes_is_the_whole_model(folder: Path, stage: int) -> None:
-    zero, ddp = Trained(folder / f"ZeRO {stage}").best, Trained(folder / "ddp").best
-    assert {name: tensor.shape for name, tensor in zero.items()} == {name: t.shape for name, t in ddp.items()}
-    for name, tensor in zero.items():
-        assert tensor.sub(ddp[name]).abs().max() < 1e-4, name
+@pytest.mark.parametrize("name", ["ZeRO 2", *DIVIDES_ALL])
+def test_what_is_published_is_the_whole_model(folder: Path, name: str) -> None:
+    found, ddp = Trained(folder / name).best, Trained(folder / "ddp").best
+    assert {key: tensor.shape for key, tensor in found.items()} == {key: t.shape for key, t in ddp.items()}
+    for key, tensor in found.items():
+        assert tensor.sub(ddp[key]).abs().max() < 1e-4, key
 
 
 @pytest.mark.parametrize("engine", ENGINES)

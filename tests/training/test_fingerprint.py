@@ -21,6 +21,7 @@ def of(*settings: str, dataset: str = DATASET) -> str:
         ["spec.training.steps=9000"],
         ["spec.training.nodes=4"],
         ["spec.training.processesPerNode=2"],
+        ["spec.training.engine=fsdp"],
         ["spec.training.engine=deepspeed"],
         ["spec.training.engine=deepspeed", "spec.training.deepspeed.zeroStage=3"],
         ["spec.training.deepspeed.launcher=deepspeed"],

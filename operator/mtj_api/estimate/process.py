@@ -67,9 +67,10 @@ class MemoryEstimate:
 
 
 def divided_parts(training: Training) -> frozenset[str]:
-    """What DeepSpeed divides among the processes, by its name in the estimate; without it each holds all."""
+    """What the engine divides among the processes, by its name in the estimate; of the rest each holds all."""
     by_stage = ("optimizer", "gradients", "weights")
-    return frozenset(by_stage[: training.deepspeed.zero_stage] if training.engine == "deepspeed" else ())
+    stages = {"torchrun": 0, "fsdp": len(by_stage), "deepspeed": training.deepspeed.zero_stage}
+    return frozenset(by_stage[: stages[training.engine]])
 
 
 def offloaded_parts(training: Training) -> frozenset[str]:
@@ -136,10 +137,9 @@ def footprint(spec: JobSpec, sequences: int, started: Started | None = None, *, 
 
 
 def _gathered(training: Training, parts: int) -> int:
-    """Bytes of what the first process gathers for a checkpoint: both moments, and in stage 3 all weights twice."""
-    if training.engine != "deepspeed" or training.deepspeed.zero_stage == 0:
-        return 0
-    return (4 if training.deepspeed.zero_stage == 3 else 2) * parts
+    """Bytes of what the first process gathers for a checkpoint: both moments, and all weights twice, where divided."""
+    divided = divided_parts(training)
+    return (2 * ("optimizer" in divided) + 2 * ("weights" in divided)) * parts
 
 
 def machine_memory(one: MemoryEstimate, processes: int) -> int:

@@ -179,6 +179,20 @@ class Training(SpecModel):
             "peft.merge",
         ),
         Rule(
+            "!self.peft.merge || self.engine != 'fsdp'",
+            lambda t: not t.peft.merge or t.engine != "fsdp",
+            "with the engine fsdp no process has the whole model into which to merge; leave merge out, or write "
+            "engine: torchrun",
+            "peft.merge",
+        ),
+        Rule(
+            "self.engine == 'torchrun' || self.precision != 'fp16'",
+            lambda t: t.engine == "torchrun" or t.precision != "fp16",
+            "the engine torchrun alone trains in fp16, which needs its losses scaled; write bf16 or fp32, or engine: "
+            "torchrun",
+            "precision",
+        ),
+        Rule(
             "!has(self.batch.size) || "
             "self.batch.size % (self.batch.accumulation * self.nodes * self.processesPerNode) == 0",
             lambda t: (
@@ -215,8 +229,9 @@ class Training(SpecModel):
     ``adapter`` and ``prompt`` add something small to a frozen one, ``selective`` trains a part of it."""
     peft: Peft = Field(default_factory=Peft)
     selective: Selective = Field(default_factory=Selective)
-    engine: Literal["torchrun", "deepspeed"] = "torchrun"
-    """``torchrun`` trains with DistributedDataParallel, ``deepspeed`` with ZeRO."""
+    engine: Literal["torchrun", "fsdp", "deepspeed"] = "torchrun"
+    """``torchrun`` trains with DistributedDataParallel: every process holds all. ``fsdp`` divides weights, gradients
+    and optimizer state among the processes, by PyTorch's FSDP2, ``deepspeed`` any of them, by ZeRO."""
     deepspeed: DeepSpeed = Field(default_factory=DeepSpeed)
     nodes: int = Field(default=1, ge=1, le=1024)
     """Machines that train together, a pod each on a cluster; one machine trains alone whatever this says."""

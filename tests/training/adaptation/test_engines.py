@@ -20,8 +20,16 @@ from support.tiny_musicgen import Conditioned, tiny_musicgen
 
 pytestmark = pytest.mark.slow
 
-ENGINES = ("ddp", "ZeRO 2", "ZeRO 3")
-STOPPED = (("ddp", "ZeRO 0"), ("ZeRO 2", "ZeRO 3"), ("ZeRO 3", "ZeRO 1"), ("ZeRO 1", "ddp"))
+ENGINES = ("ddp", "FSDP", "ZeRO 2", "ZeRO 3")
+STOPPED = (
+    ("ddp", "ZeRO 0"),
+    ("ZeRO 2", "ZeRO 3"),
+    ("ZeRO 3", "ZeRO 1"),
+    ("ZeRO 1", "ddp"),
+    ("ddp", "FSDP"),
+    ("FSDP", "FSDP"),
+    ("FSDP", "ZeRO 3"),
+)
 
 
 TESTS = Path(__file__).parents[2]
@@ -31,6 +39,8 @@ def settings(strategy: str, engine: str) -> dict[str, Any]:
     chosen = training(strategy).model_dump(exclude_unset=True)
     if engine == "ddp":
         return chosen
+    if engine == "FSDP":
+        return {**chosen, "engine": "fsdp"}
     return {**chosen, "engine": "deepspeed", "deepspeed": {"zero_stage": int(engine[-1])}}
 
 

@@ -97,15 +97,17 @@ def test_the_encoder_gets_the_decoders_gradient_and_the_codebooks_none() -> None
 
 
 @pytest.mark.slow
-def test_two_processes_with_audio_of_their_own_keep_the_same_codec(tmp_path: Path) -> None:
+def test_two_processes_with_audio_of_their_own_keep_the_same_codec_with_every_engine(tmp_path: Path) -> None:
     command = [sys.executable, quantized_together.__file__]
-    together = {**os.environ, "OMP_NUM_THREADS": "1"}
+    together = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2]), "OMP_NUM_THREADS": "1"}
     running = [subprocess.Popen([*command, str(rank), str(tmp_path)], env=together) for rank in range(2)]
     assert [one.wait() for one in running] == [0, 0]
-    one, other = (torch.load(tmp_path / f"{rank}.pt", weights_only=True) for rank in range(2))
+    one, other = (torch.load(tmp_path / f"torchrun-{rank}.pt", weights_only=True) for rank in range(2))
     assert one.keys() == other.keys()
     different = [name for name in one if not torch.equal(one[name], other[name])]
     assert different == []
+    gathered = torch.load(tmp_path / "fsdp-0.pt", weights_only=True)
+    torch.testing.assert_close(gathered, dict(one), atol=1e-4, rtol=1e-4)
 
 
 @pytest.mark.parametrize("alpha", [0.1, 1.0, 5.0])

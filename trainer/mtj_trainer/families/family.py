@@ -63,6 +63,13 @@ class Family(Protocol[BatchT]):
         """The model to train: fresh, the same for the same seed, or with pretrained weights."""
         ...
 
+    def blocks(self, model: nn.Module) -> Sequence[nn.Module]:
+        """The parts of the model to train that are called one after the other, such as the layers of a transformer.
+
+        Where the processes divide the weights, those of one block at a time are brought together.
+        """
+        ...
+
     def batch(self, positions: Sequence[int]) -> BatchT:
         """The training examples at these positions of the endless, shuffled, augmented stream.
 
@@ -87,7 +94,10 @@ class Family(Protocol[BatchT]):
         ...
 
     def judge(self, model: nn.Module, batch: BatchT) -> Tensor:
-        """The validation loss by which the best weights are chosen, summed over the counted predictions; a scalar."""
+        """The validation loss by which the best weights are chosen, summed over the counted predictions; a scalar.
+
+        ``model`` is not in training mode. It is called, and nothing else is asked of it.
+        """
         ...
 
     def save(self, folder: Storage, weights: dict[str, Tensor]) -> None:

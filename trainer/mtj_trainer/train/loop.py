@@ -118,7 +118,8 @@ class Trainer(Generic[BatchT]):
             self.state = restored.state
         self._saved = self.state.step
         self._breaks_off = False
-        self._engine = make_engine(family.model(world.device), settings, world, self.state.precision)
+        model = family.model(world.device)
+        self._engine = make_engine(model, family.blocks(model), settings, world, self.state.precision)
         decay = settings.regularization.weight_averaging
         self._averaged = AveragedWeights(self._engine.parts(), decay, self._engine.refresh)
         if restored is not None:

@@ -94,6 +94,11 @@ class CodecFamily:
         self._pretrained = None  # its memory is wanted for training
         return model.to(device)
 
+    def blocks(self, model: nn.Module) -> Sequence[nn.Module]:
+        """See ``Family.blocks``: those of encoder and decoder; the discriminator hears two signals in every pass."""
+        assert isinstance(model, CodecTraining)
+        return [*model.codec.encoder.block, *model.codec.decoder.block]
+
     def batch(self, positions: Sequence[int]) -> CropBatch:
         """See ``Family.batch``."""
         return self._batch(self._crops.training(positions))
@@ -116,8 +121,7 @@ class CodecFamily:
 
     def judge(self, model: nn.Module, batch: CropBatch) -> Tensor:
         """See ``Family.judge``: the mean distance of a crop from its reconstruction, times the codes."""
-        assert isinstance(model, CodecTraining)
-        decoded = model.reconstruct(batch.audio)
+        decoded, _ = model(batch.audio)
         spectrograms = self._spectrograms.to(batch.audio.device)
         with torch.autocast(batch.audio.device.type, enabled=False):
             here, there = spectrograms(decoded), spectrograms(batch.audio[:, : decoded.shape[1]])

@@ -114,11 +114,16 @@ class CodecTraining(nn.Module):
         self._commitment = weights.get("commitment", 0.0)
 
     def forward(self, audio: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-        """(B, N) of whole frames to the loss, a scalar, and its terms, which have no gradient."""
+        """(B, N) of whole frames to the loss, a scalar, and its terms, which have no gradient.
+
+        When not in training, to what comes back from the codes, with an odd stride some samples less, and no terms.
+        """
         hidden = self.codec.encoder(audio[:, None])
         with torch.autocast(audio.device.type, enabled=False):
             quantized = self.quantizer(self.codec.quantizer, hidden.float())
         decoded = self.codec.decoder(quantized.hidden)[:, 0].float()
+        if not self.training:
+            return decoded, {}
         reference = audio[:, : decoded.shape[1]]  # with an odd stride DAC gives some samples less
         with torch.autocast(audio.device.type, enabled=False):
             copy = decoded.detach().requires_grad_()
@@ -132,14 +137,6 @@ class CodecTraining(nn.Module):
             terms["discriminator"] = own.detach()
         terms |= {"commitment": quantized.commitment.detach(), "codebook_use": self.quantizer.use()}
         return total, terms
-
-    def reconstruct(self, audio: Tensor) -> Tensor:
-        """(B, N) of whole frames through the codes and back; with an odd stride some samples less."""
-        hidden = self.codec.encoder(audio[:, None])
-        with torch.autocast(audio.device.type, enabled=False):
-            quantized = self.quantizer(self.codec.quantizer, hidden.float())
-        decoded: Tensor = self.codec.decoder(quantized.hidden)[:, 0].float()
-        return decoded
 
     def _losses(self, decoded: Tensor, reference: Tensor) -> tuple[dict[str, Tensor], Tensor | None]:
         """The losses of the codec that have a weight, and the discriminator's own loss."""

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from mtj_api import JobError, MusicTrainingJob
-from mtj_trainer.adaptation import Adaptation, save_adaptation
+from mtj_trainer.adaptation import MUSICGEN, Adaptation, save_adaptation
 from mtj_trainer.families.family import Loss
 from mtj_trainer.families.musicgen.adapted import adapt_model, merged
 from mtj_trainer.families.musicgen.batch import Example, MusicGenBatch
@@ -82,6 +82,11 @@ class MusicGenFamily:
         if self._training.activation_checkpointing:
             made.complete.decoder.activation_checkpointing_enable()
         return made.step().to(device).train()
+
+    def blocks(self, model: nn.Module) -> Sequence[nn.Module]:
+        """See ``Family.blocks``: the decoder's, and those of a text encoder that is trained along."""
+        texts = getattr(model, "text_encoder", None)
+        return [*MUSICGEN.blocks_of(model), *(texts["encoder"].block if texts is not None else ())]
 
     def batch(self, positions: Sequence[int]) -> MusicGenBatch:
         """See ``Family.batch``."""

@@ -95,6 +95,11 @@ class SymbolicFamily:
             self._pretrained = None  # its memory is wanted for training
         return model.to(device)
 
+    def blocks(self, model: nn.Module) -> Sequence[nn.Module]:
+        """See ``Family.blocks``."""
+        assert isinstance(model, SymbolicModel)
+        return list(model.blocks)
+
     def batch(self, positions: Sequence[int]) -> Batch:
         """See ``Family.batch``."""
         return collate([self._row(*divmod(position, self.examples)) for position in positions], self.tokenizer.pad)

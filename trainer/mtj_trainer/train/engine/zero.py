@@ -18,7 +18,6 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from mtj_api import JobError
 from mtj_api.passes import passes_of, sequences_in_a_pass
 from mtj_api.spec import Training
 from mtj_trainer.adaptation.injected import injected_layers
@@ -38,19 +37,10 @@ class ZeroEngine:
         model: on this process's device; its parameters become DeepSpeed's.
         settings: a resolved job's training.
         world: this process's place.
-        precision: what passes are computed in.
-
-    Raises:
-        JobError: DeepSpeed cannot train so.
+        precision: what passes are computed in, which is not fp16: losses are not scaled.
     """
 
     def __init__(self, model: nn.Module, settings: Training, world: World, precision: str) -> None:
-        if precision == "fp16":
-            raise JobError(
-                "the engine deepspeed does not train in fp16",
-                where="spec.training.precision",
-                instead="write bf16 or fp32, or engine: torchrun",
-            )
         if precision == "bf16":  # DeepSpeed switches off, on a GPU, the autocast that its engine is called under
             model.forward = torch.autocast(world.device.type, dtype=torch.bfloat16)(model.forward)
         self._stage = settings.deepspeed.zero_stage
