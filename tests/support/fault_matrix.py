@@ -17,7 +17,8 @@ from typing import Any, Literal
 
 import psutil
 
-from support.applied_jobs import ClusterJob
+from support.applied_jobs import Training
+from support.cluster import without_power
 from support.kubectl import Kubectl
 from support.steps import StepWatch
 
@@ -42,7 +43,7 @@ class Scene:
         api_server: the number of the API server's process.
     """
 
-    job: ClusterJob
+    job: Training
     watch: StepWatch
     operator: Kubectl
     storage: int
@@ -98,8 +99,15 @@ def evict_a_pod(scene: Scene) -> None:
 
 def suspend_and_resume(scene: Scene) -> None:
     scene.job.suspend(True)
-    scene.job.until(lambda: scene.job.status["state"] == "Suspended")
+    scene.job.until(lambda: scene.job.is_suspended)
     scene.job.suspend(False)
+
+
+def switch_a_node_off(scene: Scene) -> None:
+    """From one moment to the next, with its kubelet and all its pods; it is on again once training goes on."""
+    began = time.monotonic()
+    with without_power(scene.pods[1]["spec"]["nodeName"]):
+        scene.job.until(lambda: scene.watch.first_after(began) is not None)
 
 
 def kill_the_operator(scene: Scene) -> None:
@@ -127,11 +135,14 @@ def damage_the_newest_checkpoint(scene: Scene) -> None:
     kill_a_process(scene)
 
 
+_SINCE_A_CHECKPOINT: Loss = "at most the steps since a checkpoint"
+
 FAULTS = (
-    Fault("a training process is killed", kill_a_process, "at most the steps since a checkpoint"),
-    Fault("the first pod's process is killed", kill_the_first_pods_process, "at most the steps since a checkpoint"),
-    Fault("a pod is gone without a word", remove_a_pod, "at most the steps since a checkpoint"),
+    Fault("a training process is killed", kill_a_process, _SINCE_A_CHECKPOINT),
+    Fault("the first pod's process is killed", kill_the_first_pods_process, _SINCE_A_CHECKPOINT),
+    Fault("a pod is gone without a word", remove_a_pod, _SINCE_A_CHECKPOINT),
     Fault("a pod is evicted", evict_a_pod, "no step"),
+    Fault("a node loses its power", switch_a_node_off, _SINCE_A_CHECKPOINT),
     Fault("the job is suspended and resumed", suspend_and_resume, "no step"),
     Fault(
         "the newest checkpoint is damaged, and a process killed",
