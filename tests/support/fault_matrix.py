@@ -65,12 +65,14 @@ class Fault:
         bring_about: makes it happen to a training that is on its way, and returns when it is over.
         loses: what it may cost.
         notices: whether the training's pods are replaced.
+        befalls_any: whether it can befall a training whoever takes care of it, and costs what that makes of it.
     """
 
     name: str
     bring_about: Callable[[Scene], None]
     loses: Loss
     notices: bool = True
+    befalls_any: bool = False
 
 
 AWAY_SECONDS = 60.0
@@ -138,12 +140,12 @@ def damage_the_newest_checkpoint(scene: Scene) -> None:
 _SINCE_A_CHECKPOINT: Loss = "at most the steps since a checkpoint"
 
 FAULTS = (
-    Fault("a training process is killed", kill_a_process, _SINCE_A_CHECKPOINT),
-    Fault("the first pod's process is killed", kill_the_first_pods_process, _SINCE_A_CHECKPOINT),
-    Fault("a pod is gone without a word", remove_a_pod, _SINCE_A_CHECKPOINT),
-    Fault("a pod is evicted", evict_a_pod, "no step"),
+    Fault("a training process is killed", kill_a_process, _SINCE_A_CHECKPOINT, befalls_any=True),
+    Fault("the first pod's process is killed", kill_the_first_pods_process, _SINCE_A_CHECKPOINT, befalls_any=True),
+    Fault("a pod is gone without a word", remove_a_pod, _SINCE_A_CHECKPOINT, befalls_any=True),
+    Fault("a pod is evicted", evict_a_pod, "no step", befalls_any=True),
     Fault("a node loses its power", switch_a_node_off, _SINCE_A_CHECKPOINT),
-    Fault("the job is suspended and resumed", suspend_and_resume, "no step"),
+    Fault("the job is suspended and resumed", suspend_and_resume, "no step", befalls_any=True),
     Fault(
         "the newest checkpoint is damaged, and a process killed",
         damage_the_newest_checkpoint,
