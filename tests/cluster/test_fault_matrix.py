@@ -19,12 +19,12 @@ import psutil
 import pytest
 
 from scale.operator.kubeflow import kubeflow
+from support import train_jobs
 from support.applied_jobs import SHORT, ClusterJob, Namespace, Training
 from support.cluster import Cluster
 from support.fault_matrix import CHECKPOINTS, FAULTS, Fault, Scene
 from support.kubectl import Kubectl
 from support.steps import StepWatch
-from support.train_jobs import train_as
 
 pytestmark = [pytest.mark.on_demand, pytest.mark.slow, pytest.mark.timeout(1500)]
 
@@ -92,13 +92,11 @@ def kubeflow_trainer(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory)
 
 
 def test_kubeflow_trainer_trains_the_same(undisturbed: ClusterJob, kubeflow_trainer: None) -> None:
-    job = train_as(undisturbed, "kubeflow")
-    with StepWatch(job) as watch:
+    with train_jobs.training(undisturbed, "kubeflow") as job, StepWatch(job) as watch:
         job.until(lambda: bool(job.pods()))
         began = time.monotonic()
         job.complete()
     _write({"fault": UNDISTURBED, "by": PEER, "seconds": watch.seen[0].at - began})
-    job.delete()
     assert job.losses == undisturbed.losses
 
 
@@ -106,8 +104,8 @@ def test_kubeflow_trainer_trains_the_same(undisturbed: ClusterJob, kubeflow_trai
 def test_kubeflow_trainer_meets_the_same_fault(
     fault: Fault, jobs: Namespace, operator: Kubectl, undisturbed: ClusterJob, kubeflow_trainer: None
 ) -> None:
-    job = train_as(undisturbed, f"kubeflow-{FAULTS.index(fault)}")
-    with StepWatch(job) as watch:
+    name = f"kubeflow-{FAULTS.index(fault)}"
+    with train_jobs.training(undisturbed, name) as job, StepWatch(job) as watch:
         job.until(lambda: watch.step >= 40)
         began = time.monotonic()
         fault.bring_about(Scene(job, watch, operator, _process("weed"), _process("kube-apiserver")))
@@ -124,7 +122,6 @@ def test_kubeflow_trainer_meets_the_same_fault(
                 "restarts": job.restarts,
             }
         )
-        job.delete()
     assert set(job.losses) <= set(undisturbed.losses)
 
 

@@ -8,6 +8,8 @@ processes find each other, and who starts it anew.
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from mtj_api.contract import ATTEMPT_ENV, JOB_FILE
@@ -61,20 +63,18 @@ class TrainJob(Training):
             told.append(self.kubectl("logs", pod["metadata"]["name"], "--tail=25"))
         return "\n".join(told)
 
-    def delete(self) -> None:
-        """Delete it, and return when its pods have left."""
-        self.kubectl("delete", f"trainjobs.{_GROUP}", self.name)
-        self.until(lambda: not self.pods())
-        self.kubectl("delete", f"trainingruntimes.{_GROUP}", self.name, "--wait=false")
-
     def _is(self, kind: str) -> bool:
         """Whether a condition holds."""
         conditions = self.kubectl.get("trainjob", self.name).get("status", {}).get("conditions", [])
         return any(one["type"] == kind and one["status"] == "True" for one in conditions)
 
 
-def train_as(ours: ClusterJob, name: str) -> TrainJob:
-    """Have Kubeflow Trainer train what a job of ours has trained, from the beginning, with an output of its own."""
+@contextmanager
+def training(ours: ClusterJob, name: str) -> Iterator[TrainJob]:
+    """What a job of ours has trained, by Kubeflow Trainer, from the beginning, with an output of its own.
+
+    When the context is left, it is deleted and its pods are gone.
+    """
     output = f"{ours.output}-{name}"
     resolved = ours.kubectl.get("configmap", f"{ours.name}-job")["data"]["job.json"].replace(ours.output, output)
     open_storage(output).write("stages/prepare.json", ours.storage.read("stages/prepare.json"))
@@ -84,7 +84,12 @@ def train_as(ours: ClusterJob, name: str) -> TrainJob:
     ours.kubectl.apply(config, _runtime(metadata, _of_kubeflow(pod, name)))
     job = TrainJob(ours.kubectl, name, output)
     job.until(lambda: _is_taken(ours.kubectl, _train_job(metadata)), 60)
-    return job
+    try:
+        yield job
+    finally:
+        ours.kubectl("delete", f"trainjobs.{_GROUP}", name)
+        job.until(lambda: not job.pods())
+        ours.kubectl("delete", f"trainingruntimes.{_GROUP}", name, "--wait=false")
 
 
 def _is_taken(kubectl: Kubectl, train_job: dict[str, Any]) -> bool:
