@@ -94,7 +94,8 @@ bench-operator: $(READY) ## Measure the operator beside Kubeflow Trainer: ten mi
 	$(BIN)/python tests/scale/operator/bench.py
 
 .PHONY: bench-faults
-bench-faults: $(READY) ## Measure what each fault costs a training on the cluster: the table of docs/reliability.md
+bench-faults: $(READY) ## Measure what each fault costs a training, beside Kubeflow Trainer: tables of docs/reliability.md
+	tools/peers/build .tools/peers
 	$(BIN)/python tests/scale/faults/bench.py
 
 .PHONY: manifests

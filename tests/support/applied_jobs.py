@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -31,12 +32,55 @@ PREPARED: dict[str, Any] = {"dataset": {"cache": f"s3://{BUCKET}/prepared"}}
 
 
 @dataclass(frozen=True)
-class ClusterJob:
-    """A MusicTrainingJob by its name."""
+class Training(ABC):
+    """Something on a cluster that trains, whoever takes care of it.
+
+    Attributes:
+        kubectl: for its namespace.
+        name: of its resource.
+        output: the URL of what it writes.
+    """
 
     kubectl: Kubectl
     name: str
     output: str
+
+    @abstractmethod
+    def pods(self, stage: str = "") -> list[dict[str, Any]]:
+        """Its pods, of one stage where one is named."""
+
+    @abstractmethod
+    def suspend(self, suspend: bool) -> None:
+        """Suspend it, or let it go on."""
+
+    @property
+    @abstractmethod
+    def is_suspended(self) -> bool:
+        """Whether its resource says so."""
+
+    @abstractmethod
+    def told(self) -> str:
+        """What a user would look at when something is amiss."""
+
+    def until(self, holds: Callable[[], bool], seconds: float = PATIENCE) -> None:
+        """Return as soon as something holds."""
+        deadline = time.monotonic() + seconds
+        while not holds():
+            assert time.monotonic() < deadline, f"it never came about\n{self.told()}"
+            time.sleep(0.5)
+
+    @property
+    def storage(self) -> Storage:
+        return open_storage(self.output)
+
+    @property
+    def losses(self) -> list[tuple[int, float]]:
+        """Every logged training and validation loss, by step."""
+        return curves.losses(self.storage)
+
+
+class ClusterJob(Training):
+    """A MusicTrainingJob by its name."""
 
     @property
     def status(self) -> dict[str, Any]:
@@ -63,19 +107,18 @@ class ClusterJob:
         assert self.status["state"] == "Succeeded", self.told()
         self.kubectl.wait(f"mtj/{self.name}", "condition=Succeeded")
 
-    def until(self, holds: Callable[[], bool], seconds: float = PATIENCE) -> None:
-        """Return as soon as something holds."""
-        deadline = time.monotonic() + seconds
-        while not holds():
-            assert time.monotonic() < deadline, f"it never came about\n{self.told()}"
-            time.sleep(0.5)
-
     def suspend(self, suspend: bool) -> None:
+        """See ``Training.suspend``."""
         patch = {"spec": {"scheduling": {"suspend": suspend}}}
         self.kubectl("patch", "mtj", self.name, "--type=merge", f"--patch={json.dumps(patch)}")
 
+    @property
+    def is_suspended(self) -> bool:
+        """See ``Training.is_suspended``."""
+        return bool(self.status["state"] == "Suspended")
+
     def pods(self, stage: str = "") -> list[dict[str, Any]]:
-        """Its pods, of one stage where one is named."""
+        """See ``Training.pods``."""
         of_stage = f",training.discomusica.io/stage={stage}" if stage else ""
         return self.kubectl.list("pods", f"training.discomusica.io/job={self.name}{of_stage}")
 
@@ -86,21 +129,12 @@ class ClusterJob:
         return [event["reason"] for event in found]
 
     @property
-    def storage(self) -> Storage:
-        return open_storage(self.output)
-
-    @property
-    def losses(self) -> list[tuple[int, float]]:
-        """Every logged training and validation loss, by step."""
-        return curves.losses(self.storage)
-
-    @property
     def figures(self) -> dict[str, Any]:
         figures: dict[str, Any] = json.loads(self.storage.read("figures.json"))
         return figures
 
     def told(self) -> str:
-        """What a user would look at when something is amiss."""
+        """See ``Training.told``."""
         told = [yaml.safe_dump(self.status)]
         for pod in self.pods():
             name = pod["metadata"]["name"]

@@ -7,6 +7,7 @@ images that ``make cluster`` builds.
 from __future__ import annotations
 
 import fcntl
+import json
 import os
 import shutil
 import socket
@@ -52,6 +53,14 @@ class Cluster:
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asking:
             asking.connect((url.hostname, url.port or 443))  # sends nothing
             return str(asking.getsockname()[0])
+
+    def write_kubeconfig(self, path: Path, token: str) -> Path:
+        """The path, with a kubeconfig for the owner of a token, such as ``kubectl create token`` gives, in it."""
+        config = json.loads(self.kubectl("config", "view", "--raw", "--minify", "--flatten", "--output=json"))
+        for user in config["users"]:
+            user["user"] = {"token": token}
+        path.write_text(json.dumps(config))
+        return path
 
 
 @contextmanager

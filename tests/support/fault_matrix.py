@@ -17,7 +17,8 @@ from typing import Any, Literal
 
 import psutil
 
-from support.applied_jobs import ClusterJob
+from support.applied_jobs import Training
+from support.cluster import without_power
 from support.kubectl import Kubectl
 from support.steps import StepWatch
 
@@ -42,7 +43,7 @@ class Scene:
         api_server: the number of the API server's process.
     """
 
-    job: ClusterJob
+    job: Training
     watch: StepWatch
     operator: Kubectl
     storage: int
@@ -64,12 +65,14 @@ class Fault:
         bring_about: makes it happen to a training that is on its way, and returns when it is over.
         loses: what it may cost.
         notices: whether the training's pods are replaced.
+        befalls_any: whether it can befall a training whoever takes care of it, and costs what that makes of it.
     """
 
     name: str
     bring_about: Callable[[Scene], None]
     loses: Loss
     notices: bool = True
+    befalls_any: bool = False
 
 
 AWAY_SECONDS = 60.0
@@ -98,8 +101,15 @@ def evict_a_pod(scene: Scene) -> None:
 
 def suspend_and_resume(scene: Scene) -> None:
     scene.job.suspend(True)
-    scene.job.until(lambda: scene.job.status["state"] == "Suspended")
+    scene.job.until(lambda: scene.job.is_suspended)
     scene.job.suspend(False)
+
+
+def switch_a_node_off(scene: Scene) -> None:
+    """From one moment to the next, with its kubelet and all its pods; it is on again once training goes on."""
+    began = time.monotonic()
+    with without_power(scene.pods[1]["spec"]["nodeName"]):
+        scene.job.until(lambda: scene.watch.first_after(began) is not None)
 
 
 def kill_the_operator(scene: Scene) -> None:
@@ -127,12 +137,15 @@ def damage_the_newest_checkpoint(scene: Scene) -> None:
     kill_a_process(scene)
 
 
+_SINCE_A_CHECKPOINT: Loss = "at most the steps since a checkpoint"
+
 FAULTS = (
-    Fault("a training process is killed", kill_a_process, "at most the steps since a checkpoint"),
-    Fault("the first pod's process is killed", kill_the_first_pods_process, "at most the steps since a checkpoint"),
-    Fault("a pod is gone without a word", remove_a_pod, "at most the steps since a checkpoint"),
-    Fault("a pod is evicted", evict_a_pod, "no step"),
-    Fault("the job is suspended and resumed", suspend_and_resume, "no step"),
+    Fault("a training process is killed", kill_a_process, _SINCE_A_CHECKPOINT, befalls_any=True),
+    Fault("the first pod's process is killed", kill_the_first_pods_process, _SINCE_A_CHECKPOINT, befalls_any=True),
+    Fault("a pod is gone without a word", remove_a_pod, _SINCE_A_CHECKPOINT, befalls_any=True),
+    Fault("a pod is evicted", evict_a_pod, "no step", befalls_any=True),
+    Fault("a node loses its power", switch_a_node_off, _SINCE_A_CHECKPOINT),
+    Fault("the job is suspended and resumed", suspend_and_resume, "no step", befalls_any=True),
     Fault(
         "the newest checkpoint is damaged, and a process killed",
         damage_the_newest_checkpoint,

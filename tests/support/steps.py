@@ -10,37 +10,41 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from support.applied_jobs import ClusterJob
+from support.applied_jobs import Training
 
 _EVERY_SECONDS = 0.2
-_ATTEMPT = "training.discomusica.io/attempt"
 
 
 @dataclass(frozen=True)
 class Seen:
-    """A step that was reported.
+    """A step that was logged.
 
     Attributes:
         at: seconds of a monotonic clock.
-        pod: whose first process reported it.
-        attempt: of the stage.
+        pod: whose process said so.
+        restarts: how often its container had been started anew.
         step: the newest that it had logged.
     """
 
     at: float
     pod: str
-    attempt: int
+    restarts: int
     step: int
+
+    @property
+    def life(self) -> tuple[str, int]:
+        """Tells the process from those before and after it."""
+        return self.pod, self.restarts
 
 
 class StepWatch:
     """Looks at a job's training until it is closed, whatever happens to its pods meanwhile.
 
     Attributes:
-        seen: each step when it was first seen of a pod, in order.
+        seen: each step when it was first seen of a process, in order.
     """
 
-    def __init__(self, job: ClusterJob) -> None:
+    def __init__(self, job: Training) -> None:
         self.seen: list[Seen] = []
         self._job = job
         self._pods: list[dict[str, Any]] = []
@@ -59,22 +63,17 @@ class StepWatch:
 
     @property
     def step(self) -> int:
-        """The newest of the newest attempt; 0 before the first."""
+        """The newest; 0 before the first."""
         return self.seen[-1].step if self.seen else 0
 
-    @property
-    def attempt(self) -> int:
-        """The newest that has done a step."""
-        return self.seen[-1].attempt if self.seen else 0
-
     def first_after(self, moment: float) -> Seen | None:
-        """The first step that was seen after a moment, of a pod that had not been seen before it."""
-        before = {one.pod for one in self.seen if one.at <= moment}
-        return next((one for one in self.seen if one.at > moment and one.pod not in before), None)
+        """The first step that was seen after a moment, of a process that had not been seen before it."""
+        before = {one.life for one in self.seen if one.at <= moment}
+        return next((one for one in self.seen if one.at > moment and one.life not in before), None)
 
     def reached_before(self, one: Seen) -> int:
-        """The newest step that was seen of any pod before this one."""
-        return max(other.step for other in self.seen if other.at < one.at and other.pod != one.pod)
+        """The newest step that was seen of any process before this one."""
+        return max(other.step for other in self.seen if other.at < one.at and other.life != one.life)
 
     def _list(self) -> None:
         while not self._closed.wait(_EVERY_SECONDS):
@@ -86,12 +85,15 @@ class StepWatch:
             for pod in self._pods:
                 address = pod["status"].get("podIP")
                 if address and pod["status"]["phase"] == "Running":
-                    self._ask(pod["metadata"]["name"], int(pod["metadata"]["labels"][_ATTEMPT]), address)
+                    (container,) = pod["status"]["containerStatuses"]
+                    self._ask((pod["metadata"]["name"], int(container["restartCount"])), address)
 
-    def _ask(self, pod: str, attempt: int, address: str) -> None:
+    def _ask(self, life: tuple[str, int], address: str) -> None:
         with suppress(OSError, ValueError, KeyError):
             with urllib.request.urlopen(f"http://{address}:9640/progress", timeout=1) as answer:
-                step = int(json.load(answer)["step"])
-            known = [one.step for one in self.seen if one.pod == pod]
-            if not known or step > known[-1]:
-                self.seen.append(Seen(time.monotonic(), pod, attempt, step))
+                told = json.load(answer)
+            if told["rank"] != 0 or told["loss"] is None:  # before its first, it names the step that it goes on from
+                return
+            known = [one.step for one in self.seen if one.life == life]
+            if not known or told["step"] > known[-1]:
+                self.seen.append(Seen(time.monotonic(), *life, told["step"]))

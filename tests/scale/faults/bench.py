@@ -1,6 +1,7 @@
 """What each fault costs a training on the real cluster: runs the matrix, and writes the table of docs/reliability.md.
 
-Run ``make bench-faults``, as root and with Go. Arguments choose rows, as pytest's ``-k`` does.
+The last columns are of the same training under Kubeflow Trainer, in the same run. Run ``make bench-faults``, as root
+and with Go. Arguments choose rows, as pytest's ``-k`` does.
 """
 
 from __future__ import annotations
@@ -16,20 +17,46 @@ from typing import Any
 REPOSITORY = Path(__file__).parents[3]
 PAGE = REPOSITORY / "docs/reliability.md"
 BEGIN, END = "<!-- table: make bench-faults -->", "<!-- end of table -->"
-NAMES = ("fault", "may cost", "logged steps lost", "retries", "seconds to the next logged step")
+NAMES = (
+    "fault",
+    "may cost",
+    "logged steps lost",
+    "retries",
+    "seconds to the next logged step",
+    "with Kubeflow Trainer: steps lost",
+    "restarts",
+    "seconds",
+)
 HEAD = f"| {' | '.join(NAMES)} |\n|{' --- |' * len(NAMES)}\n"
 
-
-def line(row: dict[str, Any]) -> str:
-    seconds = "not noticed" if row["seconds"] is None else f"{row['seconds']:.1f}"
-    cells = [row["fault"], row.get("claim", ""), row.get("lost", ""), row.get("retries", ""), seconds]
-    return f"| {' | '.join(str(cell) for cell in cells)} |\n"
+Row = dict[str, Any]
 
 
-def with_table(page: str, rows: list[dict[str, Any]]) -> str:
+def lines(rows: list[Row]) -> str:
+    """The rows of ours, each with the peer's of the same fault where there is one."""
+    peers = {row["fault"]: row for row in rows if "by" in row}
+    return "".join(_line(row, peers.get(row["fault"])) for row in rows if "by" not in row)
+
+
+def with_table(page: str, rows: list[Row]) -> str:
     before, _, rest = page.partition(BEGIN)
     _, _, after = rest.partition(END)
-    return f"{before}{BEGIN}\n\n{HEAD}{''.join(map(line, rows))}\n{END}{after}"
+    return f"{before}{BEGIN}\n\n{HEAD}{lines(rows)}\n{END}{after}"
+
+
+def _line(row: Row, peer: Row | None) -> str:
+    cells = [row["fault"], row.get("claim", ""), row.get("lost", ""), row.get("retries", "")]
+    cells.append(_seconds(row, "not noticed"))
+    if peer is None:
+        cells += ["", "", ""]
+    else:
+        seconds = _seconds(peer, f"not in {peer.get('waited', 0):.0f}")
+        cells += [peer.get("lost", ""), peer.get("restarts", ""), seconds]
+    return f"| {' | '.join('' if cell is None else str(cell) for cell in cells)} |\n"
+
+
+def _seconds(row: Row, without: str) -> str:
+    return without if row["seconds"] is None else f"{row['seconds']:.1f}"
 
 
 def main(chosen: list[str]) -> int:
@@ -41,7 +68,7 @@ def main(chosen: list[str]) -> int:
         rows = [json.loads(text) for text in path.read_text().splitlines()] if path.exists() else []
     if rows and not chosen:
         PAGE.write_text(with_table(PAGE.read_text(), rows))
-    print("".join(map(line, rows)))
+    print(lines(rows))
     return done.returncode
 
 

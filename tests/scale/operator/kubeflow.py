@@ -1,8 +1,8 @@
 """The peer: Kubeflow Trainer and JobSet as their releases deploy them, but as processes of this machine.
 
 Their programs, CRDs, roles, webhooks and settings are those of the releases (``tools/peers/build``). What differs
-follows from there being no nodes: they listen on free ports of 127.0.0.1, the webhooks are called by URL instead of by
-Service, and the certificate of the webhooks is made here instead of by the programs themselves.
+follows from their being in no pod: they listen on free ports of this machine, the webhooks are called by URL instead of
+by Service, and the certificate of the webhooks is made here instead of by the programs themselves.
 """
 
 from __future__ import annotations
@@ -21,10 +21,9 @@ from typing import Any
 import yaml
 
 from scale.operator.client import Object
-from scale.operator.install import install, rendered
+from scale.operator.install import Server, install, rendered
 from scale.operator.programs import START_SECONDS, Program, running
 from support.kubectl import REPOSITORY, KubectlError
-from support.kubernetes_api import ApiServer
 from support.ports import free_ports
 
 PEERS = REPOSITORY / ".tools/peers"
@@ -49,25 +48,33 @@ def train_job(namespace: str, name: str) -> Object:
 
 
 @asynccontextmanager
-async def kubeflow(server: ApiServer, folder: Path) -> AsyncIterator[tuple[Program, Program]]:
-    """Install both, and run them, ready, for the length of the context."""
+async def kubeflow(server: Server, folder: Path, address: str = "127.0.0.1") -> AsyncIterator[tuple[Program, Program]]:
+    """Install both, and run them, ready, for the length of the context.
+
+    Args:
+        server: on which.
+        folder: for what they need; it is made.
+        address: of this machine, at which the API server reaches their webhooks.
+    """
     folder.mkdir()
-    trainer_port, trainer_health, trainer_metrics, jobset_port, jobset_health, jobset_metrics = free_ports(6)
-    authority = _certificate(folder)
-    trainer_parts = _called_by_url(rendered(server, _trainer_kustomization(folder)), trainer_port, authority)
-    install(server, _TRAINER_NAMESPACE, trainer_parts)
-    install(server, _JOBSET_NAMESPACE, _called_by_url(rendered(server, _JOBSET / "default"), jobset_port, authority))
+    trainer_health, trainer_metrics, jobset_health, jobset_metrics = free_ports(4)
+    trainer_port, jobset_port = free_ports(2, address)
+    authority = _certificate(folder, address)
+    trainer_parts = rendered(server, _trainer_kustomization(folder))
+    install(server, _TRAINER_NAMESPACE, _called_by_url(trainer_parts, f"{address}:{trainer_port}", authority))
+    jobset_parts = rendered(server, _JOBSET / "default")
+    install(server, _JOBSET_NAMESPACE, _called_by_url(jobset_parts, f"{address}:{jobset_port}", authority))
     settings = _yaml(_TRAINER / "base/manager/controller_manager_config.yaml")
     settings["health"]["healthProbeBindAddress"] = f"127.0.0.1:{trainer_health}"
     settings["metrics"]["bindAddress"] = f"127.0.0.1:{trainer_metrics}"
-    settings["webhook"] = {"host": "127.0.0.1", "port": trainer_port}
+    settings["webhook"] = {"host": address, "port": trainer_port}
     settings["certManagement"]["enable"] = False
     settings["leaderElection"]["resourceNamespace"] = _TRAINER_NAMESPACE
     trainer = _command("trainer", settings, folder)
     settings = _yaml(_JOBSET / "components/manager/controller_manager_config.yaml")
     settings["health"] = {"healthProbeBindAddress": f"127.0.0.1:{jobset_health}"}
     settings["metrics"] = {"bindAddress": f"127.0.0.1:{jobset_metrics}"}
-    settings["webhook"] = {"host": "127.0.0.1", "port": jobset_port}
+    settings["webhook"] = {"host": address, "port": jobset_port}
     settings["internalCertManagement"]["enable"] = False
     settings["leaderElection"]["resourceNamespace"] = _JOBSET_NAMESPACE
     jobset = [*_command("jobset", settings, folder), "--leader-elect"]
@@ -89,7 +96,7 @@ async def kubeflow(server: ApiServer, folder: Path) -> AsyncIterator[tuple[Progr
         yield programs[0], programs[1]
 
 
-async def _takes_jobs(server: ApiServer) -> None:
+async def _takes_jobs(server: Server) -> None:
     """Return once the webhooks know the runtime, without which they refuse every job.
 
     Raises:
@@ -127,21 +134,21 @@ def _trainer_kustomization(folder: Path) -> Path:
     return folder
 
 
-def _called_by_url(documents: list[Object], port: int, authority: str) -> list[Object]:
+def _called_by_url(documents: list[Object], place: str, authority: str) -> list[Object]:
     """The documents with webhooks that are not looked for behind Services, which nothing here serves."""
     for document in documents:
         for webhook in document.get("webhooks", []):
             path = webhook["clientConfig"]["service"]["path"]
-            webhook["clientConfig"] = {"url": f"https://127.0.0.1:{port}{path}", "caBundle": authority}
+            webhook["clientConfig"] = {"url": f"https://{place}{path}", "caBundle": authority}
     return documents
 
 
-def _certificate(folder: Path) -> str:
-    """A certificate for 127.0.0.1, where the programs look for it; as text for ``caBundle``."""
+def _certificate(folder: Path, address: str) -> str:
+    """A certificate for an address, where the programs look for it; as text for ``caBundle``."""
     place = folder / "k8s-webhook-server/serving-certs"
     place.mkdir(parents=True)
-    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=127.0.0.1"]
-    command += ["-addext", "subjectAltName=IP:127.0.0.1", "-keyout", f"{place}/tls.key", "-out", f"{place}/tls.crt"]
+    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", f"/CN={address}"]
+    command += ["-addext", f"subjectAltName=IP:{address}", "-keyout", f"{place}/tls.key", "-out", f"{place}/tls.crt"]
     subprocess.run(command, check=True, capture_output=True)
     return base64.b64encode((place / "tls.crt").read_bytes()).decode()
 
