@@ -23,7 +23,7 @@ from support import train_jobs
 from support.applied_jobs import SHORT, ClusterJob, Namespace, Training
 from support.cluster import Cluster
 from support.fault_matrix import CHECKPOINTS, FAULTS, Fault, Scene
-from support.kubectl import Kubectl
+from support.kubectl import REPOSITORY, Kubectl
 from support.steps import StepWatch
 
 pytestmark = [pytest.mark.on_demand, pytest.mark.slow, pytest.mark.timeout(1500)]
@@ -40,6 +40,12 @@ ROWS = "MTJ_FAULT_ROWS"
 
 
 @pytest.fixture(scope="module")
+def servers(cluster: Cluster, jobs: Namespace) -> tuple[int, int]:
+    """The numbers of the storage's process, and of the API server's."""
+    return _process("weed", f"-ip={cluster.host_address}"), _process("kube-apiserver", str(REPOSITORY))
+
+
+@pytest.fixture(scope="module")
 def undisturbed(jobs: Namespace) -> ClusterJob:
     job = jobs.apply("cluster.yaml", "undisturbed", SHORT, LONGER)
     with StepWatch(job) as watch:
@@ -52,12 +58,12 @@ def undisturbed(jobs: Namespace) -> ClusterJob:
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
 def test_a_fault_costs_no_more_than_it_may_and_changes_nothing(
-    fault: Fault, jobs: Namespace, operator: Kubectl, undisturbed: ClusterJob
+    fault: Fault, jobs: Namespace, operator: Kubectl, undisturbed: ClusterJob, servers: tuple[int, int]
 ) -> None:
     job = jobs.apply("cluster.yaml", f"fault-{FAULTS.index(fault)}", SHORT, LONGER)
     with StepWatch(job) as watch:
         job.until(lambda: watch.step >= 40)
-        scene = Scene(job, watch, operator, _process("weed"), _process("kube-apiserver"))
+        scene = Scene(job, watch, operator, *servers)
         began = time.monotonic()
         fault.bring_about(scene)
         if fault.notices:
@@ -102,13 +108,13 @@ def test_kubeflow_trainer_trains_the_same(undisturbed: ClusterJob, kubeflow_trai
 
 @pytest.mark.parametrize("fault", [one for one in FAULTS if one.befalls_any], ids=lambda fault: fault.name)
 def test_kubeflow_trainer_meets_the_same_fault(
-    fault: Fault, jobs: Namespace, operator: Kubectl, undisturbed: ClusterJob, kubeflow_trainer: None
+    fault: Fault, operator: Kubectl, undisturbed: ClusterJob, servers: tuple[int, int], kubeflow_trainer: None
 ) -> None:
     name = f"kubeflow-{FAULTS.index(fault)}"
     with train_jobs.training(undisturbed, name) as job, StepWatch(job) as watch:
         job.until(lambda: watch.step >= 40)
         began = time.monotonic()
-        fault.bring_about(Scene(job, watch, operator, _process("weed"), _process("kube-apiserver")))
+        fault.bring_about(Scene(job, watch, operator, *servers))
         while watch.first_after(began) is None and time.monotonic() < began + PATIENCE_WITH_OTHERS:
             time.sleep(0.5)
         after = watch.first_after(began)
@@ -132,8 +138,10 @@ def _gone_on_from(job: Training, pod: str) -> int:
     return int(found.group(1))
 
 
-def _process(name: str) -> int:
-    (found,) = (one.pid for one in psutil.process_iter(["name"]) if one.info["name"] == name)
+def _process(name: str, argument: str) -> int:
+    """The one process of this name with this in a word of its command: other tests may have their own servers."""
+    named = (one for one in psutil.process_iter(["name", "cmdline"]) if one.info["name"] == name)
+    (found,) = (one.pid for one in named if any(argument in word for word in one.info["cmdline"]))
     return found
 
 

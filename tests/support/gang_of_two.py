@@ -71,7 +71,7 @@ class GangOfTwo:
         return [self._start(node, endpoint) for node in (0, 1)]
 
     def run(self) -> None:
-        codes = [machine.wait(240) for machine in self.start()]
+        codes = [machine.wait(900) for machine in self.start()]
         assert codes == [0, 0], self.printed
 
     def _start(self, node: int, endpoint: str) -> subprocess.Popen[bytes]:
