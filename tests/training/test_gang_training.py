@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 from contextlib import ExitStack
 from pathlib import Path
@@ -79,8 +80,7 @@ def test_a_hang_ends_both_with_a_word_on_where_and_a_rerun_goes_on(
     codes = [machine.wait(240) for machine in hung.start()]
     assert sorted(codes) == [ExitCode.CRASHED, ExitCode.PEER_LOST], hung.printed
     why = hung.left(codes.index(ExitCode.CRASHED))
-    assert why.startswith("training hung: process 1 on ")
-    assert "has waited for the data of step 4 for" in why
+    assert re.match(r"training hung: process 1( on \S+)? has waited for the data of step 4 for ", why), why
     assert "in data_that_never_comes" in hung.stacks
     assert hung.stacks.count("process ") == 2
     assert hung.complete == [2]
