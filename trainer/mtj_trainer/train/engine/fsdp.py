@@ -21,7 +21,8 @@ from torch.distributed.tensor import DTensor, Shard, distribute_tensor
 
 from mtj_api.spec import Optimizer
 from mtj_trainer.train.distributed import World
-from mtj_trainer.train.engine.changing import check_names, is_partly_frozen
+from mtj_trainer.train.engine.changing import check_names
+from mtj_trainer.train.engine.divided import gathered, with_buffers
 from mtj_trainer.train.engine.engine import Judge, OptimizerState, Weights
 from mtj_trainer.train.optimization import make_optimizer
 
@@ -73,20 +74,15 @@ class FsdpEngine:
     def parts(self) -> Weights:
         """See ``Engine.parts``: a slice of each parameter."""
         slices = {name: p.to_local().detach() for name, p in self._parameters.items() if p.requires_grad}
-        return slices if is_partly_frozen(self.model) else slices | self._buffers()
+        return with_buffers(slices, self.model, self._parameters)
 
     def refresh(self) -> None:
         """See ``Engine.refresh``: what a pass without gradients leaves whole, the model's own, is let go."""
         self._root.reshard()
 
     def whole(self, parts: Weights) -> Weights:
-        """See ``Engine.whole``: gathered one at a time, into the first process's memory beside its GPU."""
-        found = {}
-        for name, part in parts.items():
-            value = self._gathered(name, part) if name in self._parameters else part
-            if self._world.is_first:
-                found[name] = value.to("cpu", copy=True)
-        return found
+        """See ``Engine.whole``."""
+        return gathered(parts, self._parameters, self._gathered, self._world)
 
     def divided(self, whole: Weights) -> Weights:
         """See ``Engine.divided``."""
@@ -128,6 +124,3 @@ class FsdpEngine:
         """This process's slice of what every process has."""
         there = whole.to(self._world.device)
         return distribute_tensor(there, self._mesh, [Shard(0)], src_data_rank=None)
-
-    def _buffers(self) -> Weights:
-        return {name: value for name, value in self.model.state_dict().items() if name not in self._parameters}

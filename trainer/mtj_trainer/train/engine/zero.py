@@ -23,6 +23,7 @@ from mtj_api.spec import Training
 from mtj_trainer.adaptation.injected import injected_layers
 from mtj_trainer.train.distributed import World
 from mtj_trainer.train.engine.changing import changing, check_names, is_partly_frozen
+from mtj_trainer.train.engine.divided import gathered, with_buffers
 from mtj_trainer.train.engine.engine import Judge, OptimizerState, Weights
 from mtj_trainer.train.optimization import make_optimizer
 
@@ -110,7 +111,7 @@ class ZeroEngine:
         if self._stage < 3:
             return changing(self.model)
         shares = {name: p.ds_tensor for name, p in self._parameters.items() if p.requires_grad}
-        return shares if is_partly_frozen(self.model) else shares | self._buffers()
+        return with_buffers(shares, self.model, self._parameters)
 
     def refresh(self) -> None:
         """See ``Engine.refresh``: what stage 3 has gathered for the next pass is let go."""
@@ -118,15 +119,10 @@ class ZeroEngine:
             self._engine.empty_partition_cache()
 
     def whole(self, parts: Weights) -> Weights:
-        """See ``Engine.whole``: gathered one at a time, into the first process's memory beside its GPU."""
+        """See ``Engine.whole``: with stage 3 gathered."""
         if self._stage < 3:
             return parts
-        found = {}
-        for name, part in parts.items():
-            value = self._gathered(name, part) if name in self._parameters else part
-            if self._world.is_first:
-                found[name] = value.to("cpu", copy=True)
-        return found
+        return gathered(parts, self._parameters, self._gathered, self._world)
 
     def divided(self, whole: Weights) -> Weights:
         """See ``Engine.divided``."""
@@ -220,9 +216,6 @@ class ZeroEngine:
         size = self._parameters[name].ds_tensor.numel()
         flat = nn.functional.pad(value.flatten(), (0, size * self._world.size - value.numel()))
         return flat[self._world.rank * size : (self._world.rank + 1) * size]
-
-    def _buffers(self) -> Weights:
-        return {name: value for name, value in self.model.state_dict().items() if name not in self._parameters}
 
 
 def _config(settings: Training, world: World) -> dict[str, Any]:
