@@ -64,8 +64,7 @@ def _hold(folder: Path) -> int:
     while True:
         folder.mkdir(parents=True, exist_ok=True)
         with suppress(FileNotFoundError):  # another process removed it between its creation and its lock
-            lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-            fcntl.flock(lock, fcntl.LOCK_SH)
+            lock = lock_folder(folder, fcntl.LOCK_SH)
             if _is_open(folder, lock):
                 return lock
             os.close(lock)
@@ -86,12 +85,30 @@ def _remove_abandoned(folder: Path) -> None:
 @contextmanager
 def _locked(folder: Path, how: int = 0) -> Iterator[None]:
     """Have a folder alone; ``LOCK_NB`` raises ``BlockingIOError`` where another process has it."""
-    lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    lock = lock_folder(folder, fcntl.LOCK_EX | how)
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX | how)
         yield
     finally:
         os.close(lock)
+
+
+def lock_folder(folder: Path, how: int) -> int:
+    """A descriptor that holds a lock on a folder until it is closed, or its process ends.
+
+    Args:
+        folder: that is there.
+        how: of ``fcntl.flock``.
+
+    Raises:
+        OSError: there is no such folder, or it would have to be waited for and ``how`` forbids that.
+    """
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(descriptor, how)
+    except OSError:
+        os.close(descriptor)
+        raise
+    return descriptor
 
 
 def files_of(folder: Path) -> dict[str, Path]:

@@ -24,10 +24,12 @@ from safetensors import SafetensorError
 from torch import Tensor
 
 from mtj_trainer.stage import work_dir
+from mtj_trainer.storage.local import lock_folder
 from mtj_trainer.tensors import save_tensors
 from mtj_trainer.train.checkpoint.background import Lost
 
 _PREFIX = "checkpoint-"
+_ALONE = fcntl.LOCK_EX | fcntl.LOCK_NB
 _UNWRITTEN = re.compile(
     "no space left|quota exceeded|input/output error|iostream error|unexpected pos|file write failed", re.IGNORECASE
 )
@@ -45,7 +47,7 @@ class LocalFolder:
         parent = work_dir()
         for abandoned in parent.glob(f"{_PREFIX}*"):
             with suppress(OSError):
-                _remove(abandoned, _locked(abandoned))
+                _remove(abandoned, lock_folder(abandoned, _ALONE))
         with disk_explained(parent):
             self.path, lock = _made(parent)
         self.close = weakref.finalize(self, _remove, self.path, lock)
@@ -126,21 +128,10 @@ def _made(parent: Path) -> tuple[Path, int]:
     while True:
         path = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=parent))
         with suppress(OSError):  # another process took it for abandoned between its creation and its lock
-            lock = _locked(path)
+            lock = lock_folder(path, _ALONE)
             if path.exists():
                 return path, lock
             os.close(lock)
-
-
-def _locked(path: Path) -> int:
-    """A descriptor that holds the lock of a folder; ``OSError`` where another process has it."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        os.close(descriptor)
-        raise
-    return descriptor
 
 
 def _remove(path: Path, lock: int) -> None:
