@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from mtj_api import JobError, parse_job
-from support.jobs import SMALLEST, WITH_MODEL
+from support.jobs import SMALLEST, WITH_MODEL, refusal
 
 HEADER = "begin with 'apiVersion: training.discomusica.io/v1alpha1' and 'kind: MusicTrainingJob'"
 
@@ -89,9 +88,7 @@ FILES = {
 
 @pytest.mark.parametrize(("text", "sentence"), FILES.values(), ids=FILES)
 def test_a_file_that_is_no_job_is_told_what_where_and_what_instead(text: str, sentence: str) -> None:
-    with pytest.raises(JobError) as refused:
-        parse_job(text, "job.yaml")
-    assert str(refused.value) == sentence
+    assert refusal(text) == sentence
 
 
 SETTINGS = {
@@ -126,6 +123,4 @@ SETTINGS = {
 
 @pytest.mark.parametrize(("setting", "sentence"), SETTINGS.values(), ids=SETTINGS)
 def test_a_wrong_setting_is_told_by_its_own_name(setting: str, sentence: str) -> None:
-    with pytest.raises(JobError) as refused:
-        parse_job(WITH_MODEL, "job.yaml", [setting])
-    assert str(refused.value) == sentence
+    assert refusal(WITH_MODEL, setting) == sentence

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 import yaml
+
+from mtj_api import JobError, parse_job
 
 SMALLEST = """\
 apiVersion: training.discomusica.io/v1alpha1
@@ -28,3 +31,10 @@ def document(**spec: Any) -> dict[str, Any]:
 def text(**spec: Any) -> str:
     """The same as the text of a file."""
     return yaml.safe_dump(document(**spec), sort_keys=False)
+
+
+def refusal(text: str, *settings: str) -> str:
+    """What is said of a file that is refused as a job, with these settings."""
+    with pytest.raises(JobError) as refused:
+        parse_job(text, "job.yaml", settings)
+    return str(refused.value)

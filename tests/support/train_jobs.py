@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from mtj_api.contract import ATTEMPT_ENV, JOB_FILE
+from mtj_operator.plan.objects.environment import FIRST_HOST, GANG
 from mtj_trainer.storage import open_storage
 from support.applied_jobs import ClusterJob, Training
 from support.kubectl import Kubectl, KubectlError
@@ -21,7 +22,7 @@ MAX_RESTARTS = 10
 """How often JobSet makes all pods anew, as a careful user writes it: by itself it never does."""
 
 _GROUP = "trainer.kubeflow.org"
-_OF_OURS = frozenset({ATTEMPT_ENV, "MTJ_FIRST_HOST", "MTJ_GANG"})
+_OF_OURS = frozenset({ATTEMPT_ENV, FIRST_HOST, GANG})
 """Variables by which our own operator's attempts and gangs are told apart."""
 
 
