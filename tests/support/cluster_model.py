@@ -90,10 +90,14 @@ class ClusterModel:
                 return len(self.writes) > before
         for deletion in decision.deletions:
             job = self.jobs.get(deletion.name)
-            lost = [pod for pod in self.pods if (pod.name, "Pod") == (deletion.name, deletion.kind)]
-            for pod in lost:
-                assert pod.silent, f"{pod.name} is taken away from a node that may answer"
-                self.pods.remove(pod)
+            cut_off = [pod for pod in self.pods if (pod.name, "Pod") == (deletion.name, deletion.kind)]
+            for pod in cut_off:
+                if deletion.grace:
+                    assert not pod.silent
+                    self._tell_to_stop(pod)
+                else:
+                    assert pod.silent, f"{pod.name} is taken away from a node that may answer"
+                    self.pods.remove(pod)
                 self._wrote(f"delete {pod.name}")
             if job is not None and (job.uid, "Job") == (deletion.uid, deletion.kind):
                 self.delete_job(deletion.name)

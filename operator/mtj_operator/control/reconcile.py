@@ -122,7 +122,7 @@ class Reconciler:
             decision = self._decide(observed, self._settings, self._clock())
         for deletion in decision.deletions:
             child = Key(key.namespace, deletion.name)
-            await self._delete(DELETED[deletion.kind], child, deletion.uid, began)
+            await self._delete(DELETED[deletion.kind], child, deletion.uid, began, deletion.grace)
             self._log.say("deleted", job=key, kind=deletion.kind, name=deletion.name)
         return Turn(key, observed.resource, decision, began, refused)
 
@@ -181,10 +181,9 @@ class Reconciler:
         if kind is JOB:
             self._cache.jobs.put(self._intake.jobs.entry(made))
 
-    async def _delete(self, kind: Kind, key: Key, uid: str, due: float) -> None:
+    async def _delete(self, kind: Kind, key: Key, uid: str, due: float, grace: int | None = None) -> None:
         try:
-            # A pod is deleted only where its node does not answer, so that nobody could confirm its end.
-            await self._client.delete(kind, key, uid, grace=0 if kind is POD else None, due=due)
+            await self._client.delete(kind, key, uid, grace=grace, due=due)
         except ApiError as error:
             if error.status not in (_GONE, _TAKEN):
                 raise

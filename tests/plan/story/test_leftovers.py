@@ -34,6 +34,12 @@ FINISHED = status(train("Failed"), state="Failed", completion_time=rfc3339(NOW))
             status(train("Retrying", retry_time=SOME)), job(failing=True), False, id="ends by itself in the pause"
         ),
         pytest.param(
+            status(train("Retrying", retry_time=rfc3339(NOW - 1))),
+            job(failing=True),
+            False,
+            id="may still end by itself after the pause",
+        ),
+        pytest.param(
             status(train("Retrying", retry_time=LONG_AGO)), job(failing=True), True, id="did not end by itself"
         ),
         pytest.param(status(train("Retrying")), job("train", 2), False, id="the next, not yet in the status"),

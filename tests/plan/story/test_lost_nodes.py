@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -58,7 +59,29 @@ def test_a_pod_is_taken_away_only_where_its_node_cannot_do_so(
     left: PodSnapshot, row: StageStatus, deleted: list[str]
 ) -> None:
     decision = now(left, row=row)
-    assert [one.name for one in decision.deletions if one.kind == "Pod"] == deleted
+    assert [(one.name, one.grace) for one in decision.deletions if one.kind == "Pod"] == [(name, 0) for name in deleted]
+
+
+@pytest.mark.parametrize(
+    ("peer", "graces"),
+    [
+        pytest.param(pod(0), [0, 10], id="that nobody told to end yet"),
+        pytest.param(leaving(0), [0, 10], id="told to end, with its whole grace before it"),
+        pytest.param(leaving(0, vanishes=NOW + 10), [0], id="told so before"),
+        pytest.param(ended(69), [0], id="that noticed by itself"),
+    ],
+)
+def test_pods_that_train_with_a_lost_one_do_not_wait_for_it(peer: PodSnapshot, graces: list[int]) -> None:
+    decision = now(job(), peer, leaving(silent=True), row=train("Retrying"))
+    assert [one.grace for one in decision.deletions if one.kind == "Pod"] == graces
+    whose_node_may_answer = now(job(), peer, leaving(), row=train("Retrying"))
+    assert [one.kind for one in whose_node_may_answer.deletions] == ["Job"]
+
+
+def test_pods_that_prepare_beside_a_lost_one_go_on() -> None:
+    row = StageStatus(name="prepare", state="Retrying", attempt=1)
+    found = [replace(one, job="chorales-prepare-1", stage="prepare") for one in (pod(0), leaving(silent=True))]
+    assert [one.grace for one in now(*found, row=row).deletions if one.kind == "Pod"] == [0]
 
 
 def test_no_attempt_is_made_while_a_pod_may_still_run() -> None:

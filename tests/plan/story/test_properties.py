@@ -227,8 +227,9 @@ def test_one_job_is_made_at_a_time_and_only_while_no_pod_may_write(observed: Obs
 def test_only_own_jobs_are_deleted_and_never_the_one_under_way(observed: Observed) -> None:
     decision = decide(observed, SETTINGS, NOW)
     own = {("Job", job.name, job.uid) for job in observed.jobs if job.owner == UID}
-    lost = {("Pod", pod.name, pod.uid) for pod in observed.pods if pod.deleted and pod.silent}
-    assert {(deletion.kind, deletion.name, deletion.uid) for deletion in decision.deletions} <= own | lost
+    lost = {pod.job for pod in observed.pods if pod.deleted and pod.silent}
+    cut_off = {("Pod", pod.name, pod.uid) for pod in observed.pods if pod.job in lost}
+    assert {(deletion.kind, deletion.name, deletion.uid) for deletion in decision.deletions} <= own | cut_off
     under_way = {f"chorales-{row.name}-{row.attempt}" for row in rows_before(observed) if is_under_way(row)}
     if remembered(observed.resource).state not in ("Succeeded", "Failed"):
         assert under_way.isdisjoint(deletion.name for deletion in decision.deletions)

@@ -32,10 +32,21 @@ def train_row_of(status: JobStatus) -> StageStatus:
 
 
 @pytest.mark.parametrize(
-    ("retries", "pause"), [(0, 10), (1, 20), (2, 40), (3, 80), (4, 160), (5, 300), (6, 300), (90, 300)]
+    ("retries", "lasted", "pause"),
+    [
+        (0, 60, 1),
+        (1, 60, 10),
+        (2, 60, 20),
+        (5, 60, 160),
+        (6, 60, LONGEST_PAUSE),
+        (90, 60, LONGEST_PAUSE),
+        (90, QUICK, 1),
+    ],
 )
-def test_each_pause_after_a_failure_is_twice_the_last_up_to_five_minutes(retries: int, pause: int) -> None:
-    row = train_row(after(train(retries=retries), failed(), CRASH, train=100))
+def test_failures_that_come_quickly_one_after_the_other_wait_ever_longer(
+    retries: int, lasted: float, pause: float
+) -> None:
+    row = train_row(after(train(retries=retries), failed(created=NOW - lasted), CRASH, train=100))
     assert (row.state, row.retries, row.disruptions) == ("Retrying", retries + 1, 0)
     assert row.retry_time == rfc3339(NOW + pause)
 
@@ -60,20 +71,20 @@ def test_the_pause_is_counted_from_the_end_of_the_attempt_however_late_that_is_s
 
 def test_a_fraction_of_a_second_makes_no_pause_shorter() -> None:
     row = train_row(after(train(), failed(ended=NOW - 0.5), CRASH))
-    assert row.retry_time == rfc3339(NOW + 10)
+    assert row.retry_time == rfc3339(NOW + 1)
 
 
 def test_a_retry_is_announced_with_its_reason_its_time_and_what_is_left_of_the_budget() -> None:
     decision = after(train(retries=1), failed(), CRASH)
-    at = rfc3339(NOW + 20)
+    at = rfc3339(NOW + 10)
     told = f"train: attempt 1 failed: the disk is full (retry 2 of 5); it is tried again at {at}"
     assert (decision.status.state, decision.status.message) == ("Pending", told)
     assert [(event.reason, event.message, event.warning) for event in decision.events] == [("Retrying", told, True)]
-    assert decision.requeue_after == 20
+    assert decision.requeue_after == 10
 
 
 def test_a_pause_goes_on_with_the_same_words_after_its_job_is_gone() -> None:
-    before = after(train(), failed(), CRASH).status
+    before = after(train(retries=1), failed(), CRASH).status
     decision = decide(seen(before), SETTINGS, NOW + 3)
     assert (decision.status, decision.events, decision.requeue_after) == (before, (), 7)
 

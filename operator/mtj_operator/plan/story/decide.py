@@ -42,7 +42,7 @@ from mtj_operator.plan.story.idling import (
     suspension,
     use_of,
 )
-from mtj_operator.plan.story.leftovers import leftovers, lost_pods
+from mtj_operator.plan.story.leftovers import cut_off_pods, leftovers
 from mtj_operator.plan.story.marking import marks
 from mtj_operator.plan.story.reading import remembered, seconds_to_keep, stage_names, wanted
 from mtj_operator.plan.story.results import checkpoint_of, evaluation_of, output_of, progress_of
@@ -306,7 +306,7 @@ def _with_deletions(decision: Decision, before: JobStatus, seen: Seen, times: It
         decision.children,
         (
             *(Deletion("Job", job.name, job.uid) for job in now.values()),
-            *(Deletion("Pod", pod.name, pod.uid) for pod in lost_pods(before, seen)),
+            *(Deletion("Pod", pod.name, pod.uid, grace) for pod, grace in cut_off_pods(before, seen)),
         ),
         decision.events,
         min(wakes) - seen.now if wakes else None,

@@ -13,12 +13,15 @@ from mtj_operator.plan.objects import Child
 class Deletion:
     """A child to delete in the background; one of the same name with another uid is somebody else's.
 
-    A ``Pod`` is deleted without waiting for its node, which does not answer.
+    Attributes:
+        grace: seconds that a ``Pod`` may take; with 0 nobody has to confirm its end. ``None`` for a ``Job``, whose pods
+            have their own.
     """
 
     kind: str
     name: str
     uid: str
+    grace: int | None = None
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from mtj_api.status import JobStatus, StageStatus
 from mtj_operator.plan.observed import JobSnapshot, PodSnapshot
 from mtj_operator.plan.story.clock import seconds_of
-from mtj_operator.plan.story.seen import Seen, attempt_of, has_ended, has_stopped, is_lost
+from mtj_operator.plan.story.seen import Seen, attempt_of, has_ended, has_stopped, is_alive, is_lost
 from mtj_operator.plan.story.verdict import HEADED
 
 KEPT = 2
@@ -22,6 +22,12 @@ not be made again and again."""
 
 TO_END_BY_ITSELF = 30.0
 """Seconds for the rest of a failed Job's pods to end by themselves, as deleting the Job deletes its log too."""
+
+GRACE_WITHOUT_A_PEER = 10
+"""Seconds for pods that train to end once the node of one of them is lost.
+
+They wait for it in the middle of a step, so there is no more of it to save: only a checkpoint that is all but stored.
+"""
 
 
 def leftovers(status: JobStatus, seen: Seen) -> Iterator[tuple[JobSnapshot, float]]:
@@ -40,7 +46,7 @@ def leftovers(status: JobStatus, seen: Seen) -> Iterator[tuple[JobSnapshot, floa
             yield job, ended + TO_END_BY_ITSELF if ended is not None and _is_ending(job, stage, seen) else 0.0
         elif _is_over(row, attempt):
             retry = seconds_of(row.retry_time) if row.state == "Retrying" else None
-            yield job, retry if retry is not None and _is_ending(job, stage, seen) else 0.0
+            yield job, retry + TO_END_BY_ITSELF if retry is not None and _is_ending(job, stage, seen) else 0.0
     train = rows.get("train", StageStatus(name="train"))
     for attempt, room in seen.rooms.items():
         if room.deleted:
@@ -51,17 +57,27 @@ def leftovers(status: JobStatus, seen: Seen) -> Iterator[tuple[JobSnapshot, floa
             yield room, (room.created if room.ended is None else room.ended) + LOOKS_AGAIN_AFTER
 
 
-def lost_pods(status: JobStatus, seen: Seen) -> Iterator[PodSnapshot]:
-    """Pods of attempts that are over, on nodes that are known not to answer.
+def cut_off_pods(status: JobStatus, seen: Seen) -> Iterator[tuple[PodSnapshot, int]]:
+    """Pods of attempts that are over, on nodes that are known not to answer, and those that train with them, each with
+    the seconds that it may still take.
 
-    No kubelet will ever confirm their end, and until somebody takes them away they count against quotas.
+    No kubelet will ever confirm the end of the first, and until somebody takes them away they count against quotas. The
+    others would wait for them as long as their own grace lets them.
     """
     rows = {row.name: row for row in status.stages}
     for job, pods in seen.pods.items():
         found = attempt_of(seen.name, job)
         if found is not None and not _is_over(rows.get(found[0], StageStatus(name=found[0])), found[1]):
             continue
-        yield from (pod for pod in pods if pod.silent and is_lost(pod, seen.now))
+        lost = [pod for pod in pods if pod.silent and is_lost(pod, seen.now)]
+        yield from ((pod, 0) for pod in lost)
+        if lost and found is not None and found[0] == "train":
+            yield from ((pod, GRACE_WITHOUT_A_PEER) for pod in pods if _takes_longer(pod, seen.now))
+
+
+def _takes_longer(pod: PodSnapshot, now: float) -> bool:
+    """Whether a pod that may still do something could go on for longer than it is worth without its peer."""
+    return is_alive(pod, now) and (pod.vanishes is None or pod.vanishes > now + GRACE_WITHOUT_A_PEER)
 
 
 def _may_grow(train: StageStatus, attempt: int) -> bool:

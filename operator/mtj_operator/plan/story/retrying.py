@@ -14,16 +14,16 @@ from mtj_operator.plan.story.clock import rfc3339
 from mtj_operator.plan.story.verdict import End, Verdict
 from mtj_operator.plan.story.words import times
 
-FIRST_PAUSE = 10.0
-"""Seconds between a first failure and the next attempt; each further pause is twice as long."""
+AT_ONCE = 1.0
+"""Seconds between the end of an attempt and the next, where waiting would help nobody."""
 
-FIRST_PAUSE_DISRUPTED = 1.0
-"""The same after a disruption: what took the pods away is seldom helped by waiting, unless it comes again at once."""
+FIRST_PAUSE = 10.0
+"""The same between a second failure and the next attempt; each further pause is twice as long."""
 
 LONGEST_PAUSE = 300.0
 
 QUICK = 300.0
-"""An attempt that was disrupted within so many seconds came to little, and longer pauses are due."""
+"""An attempt that ended within so many seconds came to little, and longer pauses are due."""
 
 
 def after(row: StageStatus, verdict: Verdict, lasted: float | None, retries: Retries) -> tuple[StageStatus, str]:
@@ -45,20 +45,32 @@ def after(row: StageStatus, verdict: Verdict, lasted: float | None, retries: Ret
             told = verdict.why if count == 1 else f"it failed {times(count)}, the last time: {verdict.why}"
             return _failed(row, verdict, told), "StageFailed"
         told = f"attempt {row.attempt} failed: {verdict.why}"
-        return _retrying(row, verdict, pause(row.retries, FIRST_PAUSE), f"{told} (retry {count} of {budget})"), ""
+        seconds = pause(count, lasted, FIRST_PAUSE)
+        return _retrying(row, verdict, seconds, f"{told} (retry {count} of {budget})"), ""
     count, budget = row.disruptions + 1, retries.disruptions
     row = row.model_copy(update={"disruptions": count})
     if count > budget:
         told = f"it was disrupted {times(count)}, more than scheduling.retries.disruptions allows; the last time: "
         told += verdict.why
         return _failed(row, verdict, told), "TooManyDisruptions"
-    seconds = pause(count if lasted is None or lasted < QUICK else 1, FIRST_PAUSE_DISRUPTED)
+    seconds = pause(count, lasted, 2 * AT_ONCE)
     return _retrying(row, verdict, seconds, f"attempt {row.attempt} was disrupted: {verdict.why}"), ""
 
 
-def pause(count: int, first: float) -> float:
-    """Seconds to wait after the ``count``-th time, of which the first is ``first``."""
-    return min(LONGEST_PAUSE, first * 2.0 ** min(count - 1, 30))
+def pause(count: int, lasted: float | None, second: float) -> float:
+    """Seconds to wait after an attempt that did not succeed, as the kubelet waits before it restarts a container.
+
+    What crashed once, or after long work, is likely to go on when it is tried again. What ends quickly time after time
+    is not, and waits longer each time.
+
+    Args:
+        count: how often the stage failed, or was disrupted.
+        lasted: for how many seconds the attempt went on, where that is known.
+        second: the pause after the second time in a row.
+    """
+    if count == 1 or (lasted is not None and lasted >= QUICK):
+        return AT_ONCE
+    return min(LONGEST_PAUSE, second * 2.0 ** min(count - 2, 30))
 
 
 def budget_of(stage: str, retries: Retries) -> int:
