@@ -34,7 +34,7 @@ PATIENCE_WITH_OTHERS = 300.0
 UNDISTURBED = "none: from the pods to the first logged step"
 PEER = "Kubeflow Trainer"
 
-LONGER = {"training": {"steps": 300}, "evaluation": {"everySteps": 150}}
+LONGER = {"training": {"steps": 300, "hangSeconds": 60}, "evaluation": {"everySteps": 150}}
 ROWS = "MTJ_FAULT_ROWS"
 """Names a file to which each row is appended, as a line of JSON."""
 

@@ -86,6 +86,11 @@ def kill_the_first_pods_process(scene: Scene) -> None:
     _trainers(scene.pods[0])[-1].send_signal(signal.SIGKILL)
 
 
+def freeze_a_process(scene: Scene) -> None:
+    """It neither works nor ends, as one that waits for a disk or a driver that will never answer."""
+    _trainers(scene.pods[1])[-1].suspend()
+
+
 def remove_a_pod(scene: Scene) -> None:
     """As a node does that was cut off: nobody asks the pod to end."""
     scene.job.kubectl("delete", "pod", scene.pods[1]["metadata"]["name"], "--grace-period=0", "--force", "--wait=false")
@@ -142,6 +147,7 @@ _SINCE_A_CHECKPOINT: Loss = "at most the steps since a checkpoint"
 FAULTS = (
     Fault("a training process is killed", kill_a_process, _SINCE_A_CHECKPOINT, befalls_any=True),
     Fault("the first pod's process is killed", kill_the_first_pods_process, _SINCE_A_CHECKPOINT, befalls_any=True),
+    Fault("a training process stands still", freeze_a_process, _SINCE_A_CHECKPOINT),
     Fault("a pod is gone without a word", remove_a_pod, _SINCE_A_CHECKPOINT, befalls_any=True),
     Fault("a pod is evicted", evict_a_pod, "no step", befalls_any=True),
     Fault("a node loses its power", switch_a_node_off, _SINCE_A_CHECKPOINT),
