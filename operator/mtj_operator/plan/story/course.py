@@ -18,7 +18,7 @@ from mtj_operator.plan.observed import JobSnapshot, PodSnapshot
 from mtj_operator.plan.story.clock import rfc3339, seconds_of
 from mtj_operator.plan.story.decision import StoryEvent
 from mtj_operator.plan.story.retrying import after
-from mtj_operator.plan.story.seen import Seen, has_ended
+from mtj_operator.plan.story.seen import Seen, has_ended, is_lost
 from mtj_operator.plan.story.telling import attempt_ended
 from mtj_operator.plan.story.verdict import End, Ending, Verdict, judge
 from mtj_operator.plan.story.waiting import standing
@@ -73,7 +73,7 @@ def settle(row: StageStatus, seen: Seen, scheduling: Scheduling) -> Settled:
             return Settled(_succeeded(_with_start(row, job, pods), job, seen.now), events=tuple(events))
         if is_under_way(row):
             row = _with_start(row, job, pods)
-            if job is None and row.state == "Pending":
+            if job is None and row.state == "Pending" and not any(is_lost(pod, seen.now) for pod in pods):
                 return Settled(row, events=tuple(events))
             verdict = judge(row.name, job, pods, seen.now)
             if not isinstance(verdict, Verdict):
