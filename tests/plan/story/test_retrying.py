@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -46,7 +47,8 @@ def train_row_of(status: JobStatus) -> StageStatus:
 def test_failures_that_come_quickly_one_after_the_other_wait_ever_longer(
     retries: int, lasted: float, pause: float
 ) -> None:
-    row = train_row(after(train(retries=retries), failed(created=NOW - lasted), CRASH, train=100))
+    crash = replace(CRASH, started=NOW - lasted)
+    row = train_row(after(train(retries=retries), failed(created=NOW - 86400), crash, train=100))
     assert (row.state, row.retries, row.disruptions) == ("Retrying", retries + 1, 0)
     assert row.retry_time == rfc3339(NOW + pause)
 
@@ -58,9 +60,16 @@ def test_failures_that_come_quickly_one_after_the_other_wait_ever_longer(
 def test_a_disruption_is_followed_at_once_unless_attempts_end_quickly_one_after_the_other(
     disruptions: int, lasted: float, pause: float
 ) -> None:
-    row = train_row(after(train(disruptions=disruptions), failed(created=NOW - lasted), LOSS))
+    loss = replace(LOSS, started=NOW - lasted)
+    row = train_row(after(train(disruptions=disruptions), failed(created=NOW - 86400), loss))
     assert (row.state, row.retries, row.disruptions) == ("Retrying", 0, disruptions + 1)
     assert row.retry_time == rfc3339(NOW + pause)
+
+
+def test_an_attempt_whose_pods_are_gone_went_on_since_its_job_was_made() -> None:
+    for lasted, state in ((QUICK, "Pending"), (60, "Retrying")):
+        gone = failed(created=NOW - 6 - lasted, ended=NOW - 6, reason="BackoffLimitExceeded")
+        assert train_row(after(train(retries=2), gone)).state == state
 
 
 def test_the_pause_is_counted_from_the_end_of_the_attempt_however_late_that_is_seen() -> None:

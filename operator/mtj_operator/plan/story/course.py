@@ -81,7 +81,7 @@ def settle(row: StageStatus, seen: Seen, scheduling: Scheduling) -> Settled:
             if verdict.end == End.SUCCEEDED:
                 return Settled(_succeeded(row, job, verdict.at), events=tuple(events))
             before = row
-            row, reason = after(row, verdict, _lasted(job, verdict), scheduling.retries)
+            row, reason = after(row, verdict, _lasted(job, pods, verdict), scheduling.retries)
             events.append(attempt_ended(before, row))
             if row.state == "Failed":
                 return Settled(row, reason, tuple(events))
@@ -207,5 +207,7 @@ def _with_start(row: StageStatus, job: JobSnapshot | None, pods: tuple[PodSnapsh
     return row if started is None else row.model_copy(update={"start_time": rfc3339(started)})
 
 
-def _lasted(job: JobSnapshot | None, verdict: Verdict) -> float | None:
-    return None if job is None else verdict.at - job.created
+def _lasted(job: JobSnapshot | None, pods: tuple[PodSnapshot, ...], verdict: Verdict) -> float | None:
+    """For how many seconds an attempt went on; what it waited for a place or in a queue is not among them."""
+    began = min((pod.started for pod in pods if pod.started is not None), default=job.created if job else None)
+    return None if began is None else verdict.at - began
