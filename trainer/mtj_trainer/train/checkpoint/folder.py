@@ -126,7 +126,7 @@ class CheckpointFolder:
             if world is not None:
                 step = world.agreed(step)
                 if step is not None:
-                    self._found = step, self._once_a_machine(step, world)
+                    self._found = step, self._once_a_machine(step, world, self._found[1] if self._found else None)
         if self._found is None:
             return None
         step, local = self._found
@@ -141,13 +141,13 @@ class CheckpointFolder:
         (_, local), self._found = self._found, None
         return _restored(local)
 
-    def load(self, step: int) -> Restored:
-        """The complete checkpoint of a step, as ``good_step`` found it.
+    def load(self, step: int, world: World) -> Restored:
+        """The complete checkpoint of a step, as ``good_step`` found it in the first process.
 
         Raises:
             StorageUnavailable: it is not as it was written.
         """
-        restored = _restored(self._fetched_as_chosen(step))
+        restored = _restored(self._once_a_machine(step, world))
         self.latest = self._complete(step, restored.state)
         return restored
 
@@ -278,12 +278,14 @@ class CheckpointFolder:
         self._losses[step] = manifest.validation_loss
         return local
 
-    def _once_a_machine(self, step: int, world: World) -> LocalFolder:
+    def _once_a_machine(self, step: int, world: World, found: LocalFolder | None = None) -> LocalFolder:
         """The checkpoint that the first process chose. One process of a machine fetches it; the others share its files.
 
         Eight copies of what fills half a disk would not fit on it, and would take eight times as long.
+
+        Args:
+            found: what this process has of it already.
         """
-        found = self._found[1] if self._found else None
         if found is None and world.local_rank == 0:
             found = self._fetched_as_chosen(step)
         places = world.gathered(str(found.path) if found else "")
