@@ -17,8 +17,18 @@ from hypothesis import strategies as st
 
 from mtj_api import JobError
 from mtj_api.contract import WORK_DIR_ENV
-from mtj_trainer.storage import Storage, open_storage
-from mtj_trainer.train.checkpoint import MANIFEST, CheckpointFolder, Faults, Owner, RunState, Superseded, reseed
+from mtj_trainer.storage import Storage, StorageUnavailable, open_storage
+from mtj_trainer.storage.folder import FolderStorage
+from mtj_trainer.train.checkpoint import (
+    MANIFEST,
+    CheckpointFolder,
+    Faults,
+    Owner,
+    Patience,
+    RunState,
+    Superseded,
+    reseed,
+)
 from mtj_trainer.train.checkpoint.retention import Retention
 from mtj_trainer.train.checkpoint.state import FILES
 from mtj_trainer.train.distributed import World
@@ -236,6 +246,39 @@ def test_what_is_damaged_or_unfinished_goes_with_the_next_checkpoint_and_counts_
     folder.wait()
     assert folder.complete_steps() == [20, 22]
     assert {entry.key.split("/")[0] for entry in storage.list()} == {"notes", "step-00000020", "step-00000022"}
+
+
+class FillingUp(FolderStorage):
+    """A folder that is away for the moment in which a checkpoint is to be deleted, and has no room afterwards."""
+
+    is_full = False
+
+    def delete_tree(self, prefix: str) -> None:
+        if not FillingUp.is_full:
+            FillingUp.is_full = True
+            raise StorageUnavailable("it does not answer", where=self.url)
+        super().delete_tree(prefix)
+
+    def write(self, key: str, data: bytes | Path) -> None:
+        if FillingUp.is_full:
+            raise StorageUnavailable("it is full", where=self.url)
+        super().write(key, data)
+
+    def child(self, prefix: str) -> FillingUp:
+        return FillingUp(self.local_path(prefix))
+
+
+def test_what_is_complete_stays_so_when_those_before_it_cannot_be_deleted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(FillingUp, "is_full", False)
+    folder = CheckpointFolder(FillingUp(tmp_path), keep=1, patience=Patience(last_seconds=1.0, first_pause=0.01))
+    for step in (10, 20):
+        save(folder, step)
+    folder.wait()
+    assert folder.faults.failed == 1
+    assert folder.complete_steps() == [20]
+    assert not (tmp_path / "step-00000010").exists()
 
 
 RETENTION = [

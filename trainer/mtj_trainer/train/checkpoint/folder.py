@@ -308,6 +308,11 @@ class CheckpointFolder:
     def _store(self, saved: _Saved) -> None:
         """Store what was saved; may be called again after it failed."""
         self._check_owner()
+        if not saved.is_complete:  # else only the deletion of others failed, for which it is not to be taken apart
+            self._make_complete(saved)
+        self._tidy()
+
+    def _make_complete(self, saved: _Saved) -> None:
         step, folder = saved.state.step, self.folder.child(_name(saved.state.step))
         saved.write_locally()
         folder.delete(MANIFEST)
@@ -319,10 +324,10 @@ class CheckpointFolder:
         self._store_best()
         self._check_owner()
         folder.write(MANIFEST, Manifest(saved.stored, saved.validation_loss).encode())
+        saved.is_complete = True
         self._losses[step] = saved.validation_loss
         self._damaged.discard(step)
         self.latest = self._complete(step, saved.state)
-        self._tidy()
 
     def _store_best(self) -> None:
         with self._lock:
@@ -389,12 +394,14 @@ class _Saved:
     Attributes:
         contents: what is still in memory, by file.
         stored: what is where it belongs, by file.
+        is_complete: whether all of it is, with its manifest.
     """
 
     def __init__(self, state: RunState, contents: dict[str, Any]) -> None:
         self.state = state
         self.contents = contents
         self.stored: dict[str, Sum] = {}
+        self.is_complete = False
         self._local: LocalFolder | None = None
 
     @property
