@@ -11,6 +11,7 @@ import hashlib
 import json
 import os
 import shutil
+import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
@@ -19,6 +20,7 @@ from pathlib import Path
 from mtj_trainer.storage.store import Storage, checked
 
 _PREFIX = "shared-"
+_ALONE = fcntl.LOCK_EX | fcntl.LOCK_NB
 
 
 @contextmanager
@@ -78,14 +80,18 @@ def _is_open(folder: Path, descriptor: int) -> bool:
 
 def _remove_abandoned(folder: Path) -> None:
     """Remove a folder that nobody holds."""
-    with suppress(OSError), _locked(folder, fcntl.LOCK_NB):
-        shutil.rmtree(folder, ignore_errors=True)
+    with suppress(OSError):
+        lock = lock_folder(folder, _ALONE)
+        if _is_open(folder, lock):
+            remove_own(folder, lock)
+        else:  # another process removed it before it was locked, and a third may have made it anew
+            os.close(lock)
 
 
 @contextmanager
-def _locked(folder: Path, how: int = 0) -> Iterator[None]:
-    """Have a folder alone; ``LOCK_NB`` raises ``BlockingIOError`` where another process has it."""
-    lock = lock_folder(folder, fcntl.LOCK_EX | how)
+def _locked(folder: Path) -> Iterator[None]:
+    """Have a folder alone."""
+    lock = lock_folder(folder, fcntl.LOCK_EX)
     try:
         yield
     finally:
@@ -109,6 +115,48 @@ def lock_folder(folder: Path, how: int) -> int:
         os.close(descriptor)
         raise
     return descriptor
+
+
+@contextmanager
+def own_folder(parent: Path, prefix: str) -> Iterator[Path]:
+    """A folder of this process's own for a while, as of ``make_own``."""
+    folder, lock = make_own(parent, prefix)
+    try:
+        yield folder
+    finally:
+        remove_own(folder, lock)
+
+
+def make_own(parent: Path, prefix: str) -> tuple[Path, int]:
+    """A folder of this process's own, and the lock that says so; those that dead processes have left are removed.
+
+    Args:
+        parent: where it is made.
+        prefix: of its name, and of those that are like it; nothing else there may be called so.
+
+    Raises:
+        OSError: the disk is full, say, or has no locks.
+    """
+    for other in parent.glob(f"{prefix}*"):
+        _remove_abandoned(other)
+    while True:
+        folder = Path(tempfile.mkdtemp(prefix=prefix, dir=parent))
+        try:
+            lock = lock_folder(folder, _ALONE)
+        except (FileNotFoundError, BlockingIOError):  # another process took it for abandoned before it was locked
+            continue
+        except OSError:
+            folder.rmdir()
+            raise
+        if _is_open(folder, lock):
+            return folder, lock
+        os.close(lock)
+
+
+def remove_own(folder: Path, lock: int) -> None:
+    """Remove a folder, and let go of its lock then."""
+    shutil.rmtree(folder, ignore_errors=True)
+    os.close(lock)
 
 
 def files_of(folder: Path) -> dict[str, Path]:

@@ -335,7 +335,7 @@ class CheckpointFolder:
         if best is None:
             return
         try:
-            mirror(open_storage(str(best.path)), self.folder.child(BEST))
+            mirror(open_storage(str(best.path)), self.folder.child(BEST), copies=best.path.parent)
         except BaseException:
             with self._lock:
                 self._best = self._best or best  # there may be better ones by now
