@@ -17,6 +17,7 @@ from threading import Barrier
 import pytest
 
 from mtj_api.contract import WORK_DIR_ENV
+from mtj_trainer.storage import StorageUnavailable
 from mtj_trainer.storage.folder import FolderStorage
 from mtj_trainer.storage.local import lock_folder, make_own, on_this_machine
 
@@ -88,6 +89,22 @@ def test_what_was_written_anew_is_fetched_anew(elsewhere: Elsewhere, copies: Pat
             assert contents(after) == FILES | {"config.json": b"[]"}
 
 
+def test_a_disk_that_has_no_room_for_it_is_told_of(
+    elsewhere: Elsewhere, copies: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fill(_descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", fill)
+    with pytest.raises(StorageUnavailable) as raised, on_this_machine(elsewhere, copies):
+        pass
+    assert str(raised.value) == (
+        f"{copies}: this disk has no room for a copy of {elsewhere.url}; "
+        "make room there, or let MTJ_WORK_DIR name a folder on a larger disk"
+    )
+    assert not list(copies.iterdir())
+
+
 HOLD = """
 import sys
 from pathlib import Path
@@ -143,6 +160,7 @@ def test_what_was_made_anew_is_not_taken_for_what_was_abandoned(
 DIE = """
 import os, sys
 from pathlib import Path
+from mtj_trainer.storage import StorageUnavailable
 from mtj_trainer.storage.folder import FolderStorage
 sys.path.insert(0, sys.argv[1])
 from test_on_this_machine import Elsewhere

@@ -6,6 +6,7 @@ time. One without a lock is a dead process's, and the next to make one removes i
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import hashlib
 import json
@@ -17,7 +18,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
 
-from mtj_trainer.storage.store import Storage, checked
+from mtj_api.contract import WORK_DIR_ENV
+from mtj_trainer.storage.store import Storage, StorageUnavailable, checked
 
 _PREFIX = "shared-"
 _ALONE = fcntl.LOCK_EX | fcntl.LOCK_NB
@@ -30,6 +32,9 @@ def on_this_machine(folder: Storage, copies: Path, on_piece: Callable[[], None] 
     Args:
         copies: where processes of this machine look for a copy that another has made, and make one.
         on_piece: is called whenever some more has come; not while another process fetches it.
+
+    Raises:
+        StorageUnavailable: this machine's disk has no room for it, or the other storage is away.
     """
     own = folder.local_path()
     if own is not None:
@@ -40,12 +45,26 @@ def on_this_machine(folder: Storage, copies: Path, on_piece: Callable[[], None] 
     with _held(copies / f"{_PREFIX}{hashlib.sha256(content).hexdigest()[:32]}") as held:
         files = held / "files"
         files.mkdir(exist_ok=True)
-        with _locked(files):
+        with _locked(files), _room_explained(folder, copies):
             for entry in entries:
                 path = files / checked(entry.key)
                 if not path.exists():
                     folder.fetch(entry.key, path, on_piece)
         yield files
+
+
+@contextmanager
+def _room_explained(folder: Storage, copies: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        raise StorageUnavailable(
+            f"this disk has no room for a copy of {folder.url}",
+            where=str(copies),
+            instead=f"make room there, or let {WORK_DIR_ENV} name a folder on a larger disk",
+        ) from None
 
 
 @contextmanager
