@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
 import pytest
@@ -44,7 +44,7 @@ class Watched:
     async def pages(self, _kind: Kind, _namespace: str, *, fields: str) -> AsyncIterator[Page]:
         assert fields == "involvedObject.uid=uid-of-train-1,reason=FailedCreate"
         self.asked += 1
-        events: list[dict[str, Any]] = [
+        events: list[Mapping[str, Any]] = [
             {"lastTimestamp": "2026-01-01T00:00:00Z", "message": QUOTA},
             {"lastTimestamp": "2025-12-31T23:59:00Z", "message": "an earlier one"},
         ]
