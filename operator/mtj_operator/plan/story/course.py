@@ -193,6 +193,7 @@ def _succeeded(row: StageStatus, job: JobSnapshot | None, at: float) -> StageSta
             "completion_time": rfc3339(ended),
             "retry_time": None,
             "out_of_memory": None,
+            "quick_ends": None,
             "message": "",
         }
     )
