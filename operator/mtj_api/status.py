@@ -116,6 +116,8 @@ class StageStatus(StatusModel):
     """Failures so far that counted against the stage's budget."""
     disruptions: int = Field(default=0, ge=0)
     """Lost nodes, preemptions and evictions so far, which did not."""
+    quick_ends: int | None = Field(default=None, ge=0)
+    """Attempts in a row that ended within five minutes; the pause before the next one grows with them."""
     out_of_memory: bool | None = None
     """Whether its last attempt that ended ran out of memory, which the next one is told."""
     start_time: Time | None = None

@@ -15,6 +15,7 @@ from support.kubernetes_api import ApiServer
 from support.kubernetes_http import Http
 from support.operated_jobs import document, wait_for, wait_for_job
 from support.operator_process import Start
+from support.ports import free_ports
 from support.witness import eventually
 
 pytestmark = pytest.mark.slow
@@ -41,6 +42,18 @@ def test_a_restart_writes_nothing(kubectl: Kubectl, http: Http, start: Start, pr
             eventually(lambda: operator.metric("mtj_operator_queue_depth") == 0.0)
             assert operator.terminate() == 0
     assert [str(write) for write in proxy.writes] == []
+
+
+def test_an_api_server_that_is_away_as_the_operator_starts_is_waited_for(
+    kubectl: Kubectl, cluster: ApiServer, start: Start
+) -> None:
+    kubectl.apply(document())
+    (port,) = free_ports(1)
+    with start(url=f"http://127.0.0.1:{port}") as operator:
+        eventually(lambda: operator.says("cannot be reached"))
+        with standing_between(cluster, port):
+            wait_for_job(kubectl, "chorales-prepare-1")
+            assert operator.terminate() == 0
 
 
 def test_a_burst_that_the_api_server_throttles_is_written_all_the_same(

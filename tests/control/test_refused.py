@@ -1,4 +1,4 @@
-"""What a look comes to where the API server will not have a child: the status says why, and what is over goes."""
+"""What a look comes to where the API server refuses a write: the status says why, and what is over goes."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Server:
     """An API server, as far as a look writes to it, with a job and its children.
 
     Attributes:
-        refused: what it answers to the making of children, by their names.
+        refused: what it answers to the making and the deletion of children, by their names, and to a ``status``.
         quota: how many Jobs there may be.
         status: of the job.
     """
@@ -74,9 +74,13 @@ class Server:
     apply = create
 
     async def delete(self, kind: Kind, key: Key, uid: str, *, grace: int | None, due: float) -> None:
+        if key.name in self.refused:
+            raise self.refused[key.name]
         self.cache.jobs.drop(CHORALES, key.name, uid)
 
     async def patch_status(self, key: Key, uid: str, changes: Raw, *, due: float) -> Raw:
+        if "status" in self.refused:
+            raise self.refused["status"]
         self.status = patched(self.status, changes)
         return self._raw()
 
@@ -147,6 +151,31 @@ def test_a_job_does_not_wait_for_a_quota_that_its_own_attempts_of_old_use_up() -
         assert "exceeded quota" in server.status["message"]
     look(server)
     assert server.jobs == ["chorales-train-2", "chorales-train-3"]
+
+
+def test_what_cannot_be_deleted_keeps_nobody_from_being_told_how_the_job_is() -> None:
+    server = Server(status(train("Retrying", retry_time=rfc3339(NOW - 60))), spec(), job())
+    server.refused["chorales-train-1"] = ApiError(500, "InternalError", 'failed calling webhook "policy.example.com"')
+    with pytest.raises(RefusedError, match=r'the Job chorales-train-1 cannot be deleted: .*"policy\.example\.com"'):
+        look(server)
+    assert "waits for chorales-train-1 to be deleted" in server.status["message"]
+    server.refused.clear()
+    look(server)
+    assert server.jobs == []
+
+
+@pytest.mark.parametrize(("reason", "known"), [("NotFound", False), ("", True)], ids=["is gone", "is not served"])
+def test_a_job_is_forgotten_where_it_is_gone_and_not_where_its_kind_is_not_served_just_then(
+    reason: str, known: bool
+) -> None:
+    server = Server(None, spec())
+    server.refused["status"] = ApiError(404, reason, "the API server answered 404")
+    if known:
+        with pytest.raises(ApiError):
+            look(server)
+    else:
+        look(server)
+    assert (server.cache.resource(CHORALES) is not None) == known
 
 
 def test_a_training_runs_on_where_room_for_more_nodes_cannot_be_looked_for() -> None:

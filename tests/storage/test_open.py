@@ -53,6 +53,10 @@ def test_a_bucket(url: str, same: str) -> None:
     [
         ("s3://", "s3://: an s3:// URL needs a bucket; write s3://bucket/prefix"),
         ("s3:///x", "s3:///x: an s3:// URL needs a bucket; write s3://bucket/prefix"),
+        (
+            "s3://music/a//b",
+            "s3://music/a//b: a prefix has no empty part, none of dots and no control character; write s3://bucket/prefix",
+        ),
         ("file://music", "file://music: a file:// URL needs a whole path; write file:///folder, or just a path"),
         ("gs://music", "gs://music: no storage for gs://; write s3://bucket/prefix, file:///folder or a path"),
     ],

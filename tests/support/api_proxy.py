@@ -148,10 +148,9 @@ class ApiProxy:
 
 
 @contextmanager
-def standing_between(server: ApiServer) -> Iterator[ApiProxy]:
-    """A proxy for the length of the context."""
-    (port,) = free_ports(1)
-    proxy = ApiProxy(server, port)
+def standing_between(server: ApiServer, port: int = 0) -> Iterator[ApiProxy]:
+    """A proxy for the length of the context, on any free port where none is named."""
+    proxy = ApiProxy(server, port or free_ports(1)[0])
     ready, stop = threading.Event(), asyncio.Event()
     loop = proxy._loop
 

@@ -67,6 +67,10 @@ class Operator:
         assert self.process.exitcode is not None, "it has not ended"
         return self.process.exitcode
 
+    def says(self, words: str) -> bool:
+        """Whether it has logged this."""
+        return self.log.exists() and words in self.log.read_text()
+
     def has_ended(self) -> bool:
         """Whether it has ended."""
         if isinstance(self.process, subprocess.Popen):

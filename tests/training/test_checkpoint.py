@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
+from threading import Barrier
+from typing import Any
 
 import pytest
 import torch
@@ -12,10 +16,22 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mtj_api import JobError
-from mtj_trainer.storage import Storage, open_storage
-from mtj_trainer.train.checkpoint import MANIFEST, CheckpointFolder, Faults, Owner, RunState, Superseded, reseed
+from mtj_api.contract import WORK_DIR_ENV
+from mtj_trainer.storage import Storage, StorageUnavailable, open_storage
+from mtj_trainer.storage.folder import FolderStorage
+from mtj_trainer.train.checkpoint import (
+    MANIFEST,
+    CheckpointFolder,
+    Faults,
+    Owner,
+    Patience,
+    RunState,
+    Superseded,
+    reseed,
+)
 from mtj_trainer.train.checkpoint.retention import Retention
 from mtj_trainer.train.checkpoint.state import FILES
+from mtj_trainer.train.distributed import World
 from mtj_trainer.train.pulse import Pulse, feel
 from support.crashing_storage import Countdown, Crash, CrashingStorage
 
@@ -62,6 +78,55 @@ def test_a_process_goes_on_while_a_checkpoint_comes(storage: Storage, tmp_path_f
     assert folder.find() == 10
     (beat,) = feel(pulses)
     assert beat.count == len(FILES)  # of one piece each
+
+
+@dataclass(frozen=True)
+class Thread(World):
+    """A thread of this process in the place of a training process.
+
+    Attributes:
+        together: where all of them wait for each other.
+        said: by rank, what each tells the others.
+    """
+
+    together: Barrier
+    said: dict[int, Any]
+
+    def gathered(self, said: Any) -> list[Any]:
+        self.said[self.rank] = said
+        self.together.wait()
+        found = [self.said[rank] for rank in range(self.size)]
+        self.together.wait()
+        return found
+
+    def agreed(self, choice: Any) -> Any:
+        return self.gathered(choice)[0]
+
+    def barrier(self) -> None:
+        self.gathered(None)
+
+
+def test_a_machine_fetches_a_checkpoint_once_to_begin_with_and_to_go_back_to(
+    storage: Storage, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    saved(storage, 10, 20)
+    monkeypatch.setenv(WORK_DIR_ENV, str(tmp_path_factory.mktemp("work")))
+    machines, processes = 2, 3
+    size = machines * processes
+    together, said = Barrier(size), dict[int, Any]()
+
+    def begin_and_go_back(rank: int) -> tuple[int, int, int]:
+        pieces: list[None] = []
+        world = Thread(rank, rank % processes, size, torch.device("cpu"), together, said)
+        folder = CheckpointFolder(storage, keep=2, on_piece=lambda: pieces.append(None))
+        newest = folder.load_latest(world)
+        assert newest is not None
+        return newest.state.step, folder.load(10, world).state.step, len(pieces)
+
+    with ThreadPoolExecutor(size) as each:
+        found = list(each.map(begin_and_go_back, range(size)))
+    fetches, shares = (20, 10, 2 * len(FILES)), (20, 10, 0)
+    assert found == [fetches, shares, shares] * machines
 
 
 def test_weights_that_are_tied_come_back_under_both_names(storage: Storage) -> None:
@@ -181,6 +246,39 @@ def test_what_is_damaged_or_unfinished_goes_with_the_next_checkpoint_and_counts_
     folder.wait()
     assert folder.complete_steps() == [20, 22]
     assert {entry.key.split("/")[0] for entry in storage.list()} == {"notes", "step-00000020", "step-00000022"}
+
+
+class FillingUp(FolderStorage):
+    """A folder that is away for the moment in which a checkpoint is to be deleted, and has no room afterwards."""
+
+    is_full = False
+
+    def delete_tree(self, prefix: str) -> None:
+        if not FillingUp.is_full:
+            FillingUp.is_full = True
+            raise StorageUnavailable("it does not answer", where=self.url)
+        super().delete_tree(prefix)
+
+    def write(self, key: str, data: bytes | Path) -> None:
+        if FillingUp.is_full:
+            raise StorageUnavailable("it is full", where=self.url)
+        super().write(key, data)
+
+    def child(self, prefix: str) -> FillingUp:
+        return FillingUp(self.local_path(prefix))
+
+
+def test_what_is_complete_stays_so_when_those_before_it_cannot_be_deleted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(FillingUp, "is_full", False)
+    folder = CheckpointFolder(FillingUp(tmp_path), keep=1, patience=Patience(last_seconds=1.0, first_pause=0.01))
+    for step in (10, 20):
+        save(folder, step)
+    folder.wait()
+    assert folder.faults.failed == 1
+    assert folder.complete_steps() == [20]
+    assert not (tmp_path / "step-00000010").exists()
 
 
 RETENTION = [

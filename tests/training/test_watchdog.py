@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 from collections.abc import Sequence
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -32,6 +33,10 @@ def watched(machines: ExitStack, folder: Path, *arguments: str, parts: Sequence[
 def alone(machines: ExitStack, folder: Path, launcher: str, *parts: str) -> Machine:
     arguments = ("--standalone", "--launcher", launcher, "--nproc-per-node", str(len(parts)))
     return watched(machines, folder, *arguments, parts=parts)
+
+
+def says(machine: Machine, words: str) -> bool:
+    return words in machine.printed
 
 
 def stacks(folder: Path) -> list[str]:
@@ -84,6 +89,18 @@ def test_a_hang_on_one_machine_ends_the_gang_and_one_says_why(machines: ExitStac
     assert "process 0" in crashed.left
     assert "has waited for the data of step 4" in crashed.left
     assert other.left == LOST
+
+
+def test_a_machine_that_is_told_to_stop_while_it_looks_into_a_hang_still_says_why(
+    machines: ExitStack, tmp_path: Path
+) -> None:
+    endpoint = f"127.0.0.1:{free_ports(1)[0]}"
+    gang = ("--nnodes", "2", "--nproc-per-node", "1", "--rdzv-endpoint", endpoint, "--rdzv-id", "gang")
+    both = [watched(machines, tmp_path, *gang, parts=("stop", "meet"), name=str(node)) for node in (0, 1)]
+    for machine in both:
+        eventually(partial(says, machine, "hangs: the processes of"), 60)
+        machine.process.send_signal(signal.SIGTERM)
+    assert sorted(machine.end() for machine in both) == [ExitCode.CRASHED, ExitCode.PEER_LOST]
 
 
 def test_the_stacks_of_the_latest_hangs_are_kept(machines: ExitStack, tmp_path: Path) -> None:

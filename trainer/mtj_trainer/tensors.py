@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -11,14 +10,15 @@ from torch import Tensor
 
 from mtj_trainer.stage import work_dir
 from mtj_trainer.storage import Storage
+from mtj_trainer.storage.local import own_folder
 
 
 def store_tensors(
     folder: Storage, key: str, tensors: Mapping[str, Tensor], metadata: dict[str, str] | None = None
 ) -> None:
     """Write tensors to a storage, by way of this machine's disk."""
-    with tempfile.TemporaryDirectory(prefix="tensors-", dir=work_dir()) as local:
-        path = Path(local) / "tensors.safetensors"
+    with own_folder(work_dir(), "tensors-") as local:
+        path = local / "tensors.safetensors"
         save_tensors(tensors, path, metadata)
         folder.write(key, path)
 

@@ -45,6 +45,7 @@ from mtj_operator.plan.settings import ClusterSettings
 from mtj_operator.plan.story import decide
 
 _CRD_PAUSE = 2.0
+_AWAY_PAUSE = 5.0
 """Seconds between two looks for the resource where it is not there yet: kopf looks once."""
 
 T = TypeVar("T")
@@ -131,7 +132,7 @@ class _Replica:
         """Do everything until told to stop or until a part ends; the exit status.
 
         Raises:
-            JobError: the port is taken, or the API server cannot be asked.
+            JobError: the port is taken, or the API server refuses to say what it serves.
         """
         server = await self._serve()
         try:
@@ -177,15 +178,7 @@ class _Replica:
             await _cancel([stopping])
 
     async def _workers(self) -> Workers:
-        server = self._configuration.host
-        try:
-            gangs = await self._client.serves(WORKLOAD)
-        except UnreachableError as error:
-            what = f"{server} cannot be reached ({error})"
-            raise JobError(what, instead="check the kubeconfig and the network") from None
-        except ApiError as error:
-            what = f"{server} does not say what it serves ({error})"
-            raise JobError(what, instead="check the kubeconfig and its rights") from None
+        gangs = await self._serves_gangs()
         cluster = ClusterSettings(
             trainer_image=self._settings.trainer_image,
             storage_secret=self._settings.storage_secret,
@@ -194,6 +187,22 @@ class _Replica:
         )
         reconciler = Reconciler(self._cache, self._intake, self._client, decide, cluster, self._metrics)
         return Workers(self._queue, reconciler, self._settings.workers, self._metrics)
+
+    async def _serves_gangs(self) -> bool:
+        """Whether the API server knows gangs. One that is away is waited for here: a pod that ended would be started
+        again by the kubelet up to five minutes late.
+        """
+        server = self._configuration.host
+        while True:
+            try:
+                return await self._client.serves(WORKLOAD)
+            except UnreachableError as error:
+                what = f"{server} cannot be reached ({error}); check the kubeconfig and the network; tries again"
+                self._log.warn(what)
+            except ApiError as error:
+                what = f"{server} does not say what it serves ({error})"
+                raise JobError(what, instead="check the kubeconfig and its rights") from None
+            await asyncio.sleep(_AWAY_PAUSE)
 
     async def _lead(self) -> None:
         """Wait until this replica is to act, have every job looked at, and hold on to the lease."""

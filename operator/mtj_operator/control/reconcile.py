@@ -28,7 +28,7 @@ from mtj_operator.control.snapshots import Key, Raw
 from mtj_operator.plan.objects import Child
 from mtj_operator.plan.observed import Observed, Resource
 from mtj_operator.plan.settings import ClusterSettings
-from mtj_operator.plan.story.decision import Decision, Mark, StoryEvent
+from mtj_operator.plan.story.decision import Decision, Deletion, Mark, StoryEvent
 
 Decide = Callable[[Observed, ClusterSettings, float], Decision]
 
@@ -41,7 +41,7 @@ _BUSY = 429
 
 
 class RefusedError(Exception):
-    """The API server will not have a child as things are; it may later."""
+    """The API server will not have a child, or not let one go, as things are; it may later."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class Turn:
 
     Attributes:
         began: when, by the monotonic clock.
-        refused: what stood in the way of a child that it takes.
+        refused: what stood in the way of a child that it takes, or of the end of one that is left over.
     """
 
     key: Key
@@ -121,16 +121,17 @@ class Reconciler:
             observed = self._cache.observe(key) or observed
             decision = self._decide(observed, self._settings, self._clock())
         for deletion in decision.deletions:
-            child = Key(key.namespace, deletion.name)
-            await self._delete(DELETED[deletion.kind], child, deletion.uid, began, deletion.grace)
-            self._log.say("deleted", job=key, kind=deletion.kind, name=deletion.name)
+            try:
+                await self._take_away(key, deletion, began)
+            except RefusedError as error:  # what is left over keeps nobody from being told how the job is
+                refused = refused or error
         return Turn(key, observed.resource, decision, began, refused)
 
     async def tell(self, turn: Turn) -> bool:
         """The second half: mark pods, post Events and write the status; whether that changed the status.
 
         Raises:
-            RefusedError: a child could not be made; the status says why.
+            RefusedError: a child could not be made, of which the status says why, or not be deleted.
             ApiError: the status was refused.
             UnreachableError: the API server did not answer.
         """
@@ -181,6 +182,16 @@ class Reconciler:
         if kind is JOB:
             self._cache.jobs.put(self._intake.jobs.entry(made))
 
+    async def _take_away(self, key: Key, deletion: Deletion, due: float) -> None:
+        child = Key(key.namespace, deletion.name)
+        try:
+            await self._delete(DELETED[deletion.kind], child, deletion.uid, due, deletion.grace)
+        except ApiError as error:
+            if error.status == _BUSY:
+                raise
+            raise RefusedError(f"the {deletion.kind} {deletion.name} cannot be deleted: {error}") from error
+        self._log.say("deleted", job=key, kind=deletion.kind, name=deletion.name)
+
     async def _delete(self, kind: Kind, key: Key, uid: str, due: float, grace: int | None = None) -> None:
         try:
             await self._client.delete(kind, key, uid, grace=grace, due=due)
@@ -219,7 +230,8 @@ class Reconciler:
         try:
             answer = await self._client.patch_status(key, resource.uid, changes, due=due)
         except ApiError as error:
-            if error.status != _GONE:
+            # A server that does not serve the resource just then answers 404, too, and has lost no job.
+            if error.reason != "NotFound":
                 raise
             self._cache.resources.drop(key, key.name, resource.uid)
             self._forget(key)

@@ -1,8 +1,8 @@
-"""Finds out why a Job has no pods: the Job itself does not say, but its controller posts an Event.
+"""Finds out why a Job lacks pods: the Job itself does not say, but its controller posts an Event.
 
-A quota that is used up, a missing service account or an admission rule keep a Job without pods for ever, and nothing
-of it is in the Job or in any pod. Invariant: a Job that nobody has taken up yet, or that is held back on purpose, is
-left alone; one that stays without pods is asked about less and less often.
+A quota that is used up, a missing service account or an admission rule keep a Job without pods for ever, or without
+some of them, and nothing of it is in the Job or in any pod. Invariant: a Job that nobody has taken up yet, or that is
+held back on purpose, is left alone; one that goes on lacking pods is asked about less and less often.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _LONGEST_PAUSE = 300.0
 
 
 class Refusals:
-    """Looks for Jobs without pods.
+    """Looks for Jobs that lack pods.
 
     Args:
         cache: the Jobs and pods, and where reasons go.
@@ -53,29 +53,30 @@ class Refusals:
                 self._log.warn("could not list Events", error=error)
 
     async def look(self) -> None:
-        """Ask about each Job that has no pods and is due."""
-        barren = {entry.uid: entry for entry in self._barren()}
-        self._next = {uid: due for uid, due in self._next.items() if uid in barren}
+        """Ask about each Job that lacks pods and is due."""
+        short = {entry.uid: entry for entry in self._short_of_pods()}
+        self._next = {uid: due for uid, due in self._next.items() if uid in short}
         for key in list(self._cache.refusals):
             for name in list(self._cache.refusals.get(key, ())):
                 job = self._cache.jobs.find(key, name)
-                if job is not None and job.uid not in barren:
+                if job is not None and job.uid not in short:
                     self._take(key, name, "")
         now = self._clock()
-        for uid, entry in barren.items():
+        for uid, entry in short.items():
             age = now - (entry.snapshot.started or now)
             if age >= _FIRST_LOOK and now >= self._next.get(uid, 0.0):
                 self._next[uid] = now + min(_LONGEST_PAUSE, max(_FIRST_LOOK, age / 2))
                 self._take(entry.key, entry.name, await self._why(entry))
 
-    def _barren(self) -> Iterator[Entry[JobSnapshot]]:
-        """Jobs that were taken up by their controller, are under way, and have no pods."""
+    def _short_of_pods(self) -> Iterator[Entry[JobSnapshot]]:
+        """Jobs that were taken up by their controller, are under way, and have fewer pods than they are to have."""
         for entry in self._cache.jobs:
             job = entry.snapshot
             ends = job.succeeded or job.failed or job.failing or job.suspended or job.deleted
-            if job.started is None or ends or any(pod.job == job.name for pod in self._cache.pods.of(entry.key)):
+            if job.started is None or ends:
                 continue
-            yield entry
+            if sum(pod.job == job.name for pod in self._cache.pods.of(entry.key)) < job.pods:
+                yield entry
 
     def _take(self, key: Key, name: str, why: str) -> None:
         if self._cache.refusals.get(key, {}).get(name, "") != why:

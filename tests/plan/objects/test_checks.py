@@ -69,6 +69,11 @@ def volume(name: str = "music", path: str = "/music") -> dict[str, Any]:
             id="a part of a byte",
         ),
         pytest.param(
+            {"scheduling": {"resources": {"prepare": {"memory": "10P"}}}},
+            "spec.scheduling.resources.prepare.memory: 10P is more memory than any node has; write less, such as 64Gi",
+            id="a hundred thousand times too much memory",
+        ),
+        pytest.param(
             template(env=[{"name": "HOME", "value": "/root"}]),
             "spec.scheduling.podTemplate.env: the variable HOME is the operator's own; leave it out",
             id="the home folder",

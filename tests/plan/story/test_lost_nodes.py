@@ -84,6 +84,23 @@ def test_pods_that_prepare_beside_a_lost_one_go_on() -> None:
     assert [one.grace for one in now(*found, row=row).deletions if one.kind == "Pod"] == [0]
 
 
+def test_an_attempt_whose_job_was_deleted_by_hand_does_not_wait_for_a_lost_pod_of_the_same_name() -> None:
+    pending = StageStatus(name="train", state="Pending", attempt=1)
+    assert now(leaving(), row=pending).status.message.endswith("to be gone, whose name is needed again")
+    row = train_row(now(leaving(vanishes=NOW - LOST_AFTER), row=pending))
+    assert (row.state, row.attempt, row.disruptions) == ("Retrying", 1, 1)
+
+
+def test_what_an_earlier_job_of_this_name_left_on_a_lost_node_holds_up_no_new_one() -> None:
+    left = leaving(0, silent=True)
+    for row in (train("Waiting", 0), StageStatus(name="prepare", state="Running", attempt=1)):
+        assert [(one.name, one.uid, one.grace) for one in now(left, row=row).deletions] == [
+            ("chorales-train-1-0", "uid-0", 0)
+        ]
+    assert now(leaving(0), row=train("Waiting", 0)).deletions == ()
+    assert now(job(), left, row=train("Waiting", 0)).deletions == ()
+
+
 def test_no_attempt_is_made_while_a_pod_may_still_run() -> None:
     over = train("Retrying", retry_time="2025-12-31T23:59:00Z")
     assert now(leaving(), row=over).children == ()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -32,35 +33,34 @@ def train_row_of(status: JobStatus) -> StageStatus:
 
 
 @pytest.mark.parametrize(
-    ("retries", "lasted", "pause"),
+    ("quick", "end", "pause"),
     [
-        (0, 60, 1),
-        (1, 60, 10),
-        (2, 60, 20),
-        (5, 60, 160),
-        (6, 60, LONGEST_PAUSE),
-        (90, 60, LONGEST_PAUSE),
-        (90, QUICK, 1),
+        *((quick, CRASH, pause) for quick, pause in ((None, 1), (1, 10), (2, 20), (5, 160), (6, 300), (90, 300))),
+        *((quick, LOSS, pause) for quick, pause in ((None, 1), (1, 2), (2, 4), (9, LONGEST_PAUSE), (99, 300))),
     ],
 )
-def test_failures_that_come_quickly_one_after_the_other_wait_ever_longer(
-    retries: int, lasted: float, pause: float
-) -> None:
-    row = train_row(after(train(retries=retries), failed(created=NOW - lasted), CRASH, train=100))
-    assert (row.state, row.retries, row.disruptions) == ("Retrying", retries + 1, 0)
+def test_what_ends_quickly_time_after_time_waits_ever_longer(quick: int | None, end: PodSnapshot, pause: float) -> None:
+    end = replace(end, started=NOW - QUICK + 1)
+    row = train_row(after(train(quick_ends=quick), failed(created=NOW - 86400), end))
+    assert (row.state, row.quick_ends) == ("Retrying", (quick or 0) + 1)
+    assert (row.retries, row.disruptions) == ((1, 0) if end.exit_code == 1 else (0, 1))
     assert row.retry_time == rfc3339(NOW + pause)
 
 
-@pytest.mark.parametrize(
-    ("disruptions", "lasted", "pause"),
-    [(0, 60, 1), (1, 60, 2), (2, 60, 4), (9, 60, 300), (99, 60, LONGEST_PAUSE), (9, QUICK, 1), (99, 86400, 1)],
-)
-def test_a_disruption_is_followed_at_once_unless_attempts_end_quickly_one_after_the_other(
-    disruptions: int, lasted: float, pause: float
-) -> None:
-    row = train_row(after(train(disruptions=disruptions), failed(created=NOW - lasted), LOSS))
-    assert (row.state, row.retries, row.disruptions) == ("Retrying", 0, disruptions + 1)
-    assert row.retry_time == rfc3339(NOW + pause)
+@pytest.mark.parametrize("end", [CRASH, LOSS])
+def test_what_ends_after_long_work_is_followed_at_once_however_often_that_was(end: PodSnapshot) -> None:
+    before = train(retries=1, disruptions=9, quick_ends=9)
+    row = train_row(after(before, failed(created=NOW - 86400), replace(end, started=NOW - QUICK)))
+    assert (row.retry_time, row.quick_ends) == (rfc3339(NOW + 1), None)
+    again = replace(end, started=NOW - 60, attempt=2, job="chorales-train-2", name="chorales-train-2-0")
+    row = train_row(after(row.model_copy(update={"state": "Running", "attempt": 2}), failed("train", 2), again))
+    assert (row.state, row.quick_ends) == ("Retrying", 1)
+
+
+def test_an_attempt_whose_pods_are_gone_went_on_since_its_job_was_made() -> None:
+    for lasted, state in ((QUICK, "Pending"), (60, "Retrying")):
+        gone = failed(created=NOW - 6 - lasted, ended=NOW - 6, reason="BackoffLimitExceeded")
+        assert train_row(after(train(quick_ends=2), gone)).state == state
 
 
 def test_the_pause_is_counted_from_the_end_of_the_attempt_however_late_that_is_seen() -> None:
@@ -75,7 +75,7 @@ def test_a_fraction_of_a_second_makes_no_pause_shorter() -> None:
 
 
 def test_a_retry_is_announced_with_its_reason_its_time_and_what_is_left_of_the_budget() -> None:
-    decision = after(train(retries=1), failed(), CRASH)
+    decision = after(train(retries=1, quick_ends=1), failed(), CRASH)
     at = rfc3339(NOW + 10)
     told = f"train: attempt 1 failed: the disk is full (retry 2 of 5); it is tried again at {at}"
     assert (decision.status.state, decision.status.message) == ("Pending", told)
@@ -84,7 +84,7 @@ def test_a_retry_is_announced_with_its_reason_its_time_and_what_is_left_of_the_b
 
 
 def test_a_pause_goes_on_with_the_same_words_after_its_job_is_gone() -> None:
-    before = after(train(retries=1), failed(), CRASH).status
+    before = after(train(quick_ends=1), failed(), CRASH).status
     decision = decide(seen(before), SETTINGS, NOW + 3)
     assert (decision.status, decision.events, decision.requeue_after) == (before, (), 7)
 

@@ -219,6 +219,8 @@ DONE, GONE = replace(HEAD, phase="Succeeded", exit_code=0), replace(WORKER, dele
         (job("prepare"), [DONE, WORKER], None),
         (job("prepare"), [DONE, GONE], End.SUCCEEDED),
         (job("prepare", pods=3), [DONE, GONE, pod(2, "prepare")], None),
+        (job("prepare", suspended=True), [replace(HEAD, phase="Failed", exit_code=75, deleted=True), WORKER], None),
+        (job("prepare", suspended=True, failed_indexes=frozenset({0})), [], End.FAILED),
     ],
 )
 def test_preparing_ends_with_its_first_pod_whatever_becomes_of_the_others(

@@ -79,12 +79,17 @@ def test_an_image_that_cannot_be_pulled_is_named_in_words_that_do_not_change_wit
     )
 
 
-def test_a_quota_that_forbids_pods_is_told() -> None:
-    found = seen(status(train("Pending")), job())
+@pytest.mark.parametrize(
+    ("pods", "message"),
+    [
+        ([], "the cluster makes no pods for it: exceeded quota: gpus"),
+        ([pod()], "1 of 2 pods run; the cluster makes no more pods for it: exceeded quota: gpus"),
+    ],
+)
+def test_a_quota_that_forbids_pods_is_told(pods: Sequence[PodSnapshot], message: str) -> None:
+    found = seen(status(train("Pending")), job(), *pods)
     found = replace(found, refusals={"chorales-train-1": "exceeded quota: gpus", "chorales-prepare-1": "old"})
-    assert decide(found, SETTINGS, NOW).status.message == (
-        "train: the cluster makes no pods for it: exceeded quota: gpus"
-    )
+    assert decide(found, SETTINGS, NOW).status.message == f"train: {message}"
 
 
 def test_a_job_that_cannot_be_made_says_why_and_is_tried_again_under_its_name() -> None:

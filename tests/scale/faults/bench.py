@@ -1,7 +1,7 @@
 """What each fault costs a training on the real cluster: runs the matrix, and writes the table of docs/reliability.md.
 
 The last columns are of the same training under Kubeflow Trainer, in the same run. Run ``make bench-faults``, as root
-and with Go. Arguments choose rows, as pytest's ``-k`` does.
+and with Go. An argument chooses rows, as pytest's ``-k`` does; the others stay as they are.
 """
 
 from __future__ import annotations
@@ -32,16 +32,27 @@ HEAD = f"| {' | '.join(NAMES)} |\n|{' --- |' * len(NAMES)}\n"
 Row = dict[str, Any]
 
 
-def lines(rows: list[Row]) -> str:
+def lines(rows: list[Row]) -> list[str]:
     """The rows of ours, each with the peer's of the same fault where there is one."""
     peers = {row["fault"]: row for row in rows if "by" in row}
-    return "".join(_line(row, peers.get(row["fault"])) for row in rows if "by" not in row)
+    return [_line(row, peers.get(row["fault"])) for row in rows if "by" not in row]
 
 
-def with_table(page: str, rows: list[Row]) -> str:
+def with_table(page: str, table: list[str]) -> str:
     before, _, rest = page.partition(BEGIN)
     _, _, after = rest.partition(END)
-    return f"{before}{BEGIN}\n\n{HEAD}{lines(rows)}\n{END}{after}"
+    return f"{before}{BEGIN}\n\n{HEAD}{''.join(table)}\n{END}{after}"
+
+
+def with_rows(page: str, measured: list[str]) -> str:
+    """The page with these lines in the place of those of the same faults."""
+    table = page.partition(BEGIN)[2].partition(END)[0].strip().splitlines(keepends=True)[2:]
+    new = {_fault(line): line for line in measured}
+    return with_table(page, [new.get(_fault(line), f"{line.strip()}\n") for line in table])
+
+
+def _fault(line: str) -> str:
+    return line.split("|")[1].strip()
 
 
 def _line(row: Row, peer: Row | None) -> str:
@@ -60,15 +71,21 @@ def _seconds(row: Row, without: str) -> str:
 
 
 def main(chosen: list[str]) -> int:
+    """The exit status of the tests.
+
+    Args:
+        chosen: an expression of pytest's ``-k``, or nothing for all rows.
+    """
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "rows"
         command = [sys.executable, "-m", "pytest", "--on-demand", "-n0", "tests/cluster/test_fault_matrix.py"]
         command += [word for one in chosen for word in ("-k", one)]
         done = subprocess.run(command, cwd=REPOSITORY, env=os.environ | {"MTJ_FAULT_ROWS": str(path)}, check=False)
         rows = [json.loads(text) for text in path.read_text().splitlines()] if path.exists() else []
-    if rows and not chosen:
-        PAGE.write_text(with_table(PAGE.read_text(), rows))
-    print(lines(rows))
+    measured, page = lines(rows), PAGE.read_text()
+    if measured:
+        PAGE.write_text(with_rows(page, measured) if chosen else with_table(page, measured))
+    print("".join(measured))
     return done.returncode
 
 

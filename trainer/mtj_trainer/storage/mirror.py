@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import tempfile
 from pathlib import Path
 
+from mtj_trainer.storage.local import own_folder
 from mtj_trainer.storage.store import Storage
 
 
-def mirror(source: Storage, target: Storage, copies: Path | None = None) -> None:
+def mirror(source: Storage, target: Storage, copies: Path) -> None:
     """Make ``target`` hold what ``source`` does, a file at a time, and nothing else; memory use is bounded.
 
     Args:
-        copies: where a file passes through that is not on this machine; the system's place for such where it is left
-            out.
+        copies: where on this machine a file passes through that is elsewhere.
     """
     files = [entry.key for entry in source.list()]
     for gone in {entry.key for entry in target.list()} - set(files):
@@ -23,5 +22,5 @@ def mirror(source: Storage, target: Storage, copies: Path | None = None) -> None
         if own is not None:
             target.write(key, own)
             continue
-        with tempfile.TemporaryDirectory(prefix="copies-", dir=copies) as made:
-            target.write(key, source.fetch(key, Path(made) / "file"))
+        with own_folder(copies, "copies-") as made:
+            target.write(key, source.fetch(key, made / "file"))

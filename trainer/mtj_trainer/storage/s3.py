@@ -100,7 +100,8 @@ class S3Storage(Storage):
                 for chunk in obstore.list(self._store, self._name(prefix) or None)
                 for item in chunk
             ]
-        yield from sorted(found, key=lambda entry: entry.key)
+        files = [entry for entry in found if entry.size or self._is_file(entry.key)]
+        yield from sorted(files, key=lambda entry: entry.key)
 
     def delete(self, key: str) -> None:
         try:
@@ -120,6 +121,11 @@ class S3Storage(Storage):
 
     def child(self, prefix: str) -> S3Storage:
         return S3Storage(self._bucket, below(self._prefix, prefix), retry_seconds=self._retry_seconds)
+
+    def _is_file(self, key: str) -> bool:
+        """Whether what is listed as empty is a file. Where other tools make a folder, they store an empty object whose
+        name ends with a slash. obstore leaves the slash out, and nothing has the name that remains."""
+        return bool(key) and self.exists(key)
 
     def _name(self, key: str) -> str:
         return below(self._prefix, key)
@@ -145,6 +151,12 @@ class S3Storage(Storage):
         code = codes[0] if codes else ""
         if code == "NoSuchBucket":
             return self._no_bucket()
+        if "invalid path" in message:
+            return JobError(
+                "there are files here whose names have an empty part, as in a//b, or one of dots",
+                where=where,
+                instead="rename them, or move them elsewhere",
+            )
         if "169.254." in message or "CredentialsProvider" in message:
             return JobError("there are no S3 credentials", where=where, instead=_CREDENTIALS)
         if "configured region" in message:

@@ -222,7 +222,7 @@ class Trainer(Generic[BatchT]):
         if self._world.is_first:
             self._checkpoints.discard_after(step)
         self._world.barrier()
-        restored = self._checkpoints.load(step)
+        restored = self._checkpoints.load(step, self._world)
         self._engine.restore(restored.weights, restored.optimizer)
         self._averaged.restore(self._engine.divided(restored.averaged))
         self.state = restored.state

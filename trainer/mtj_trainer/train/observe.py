@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping
 
+from mtj_api import JobError
 from mtj_trainer.storage import StorageUnavailable
 from mtj_trainer.train.checkpoint import RunState
 from mtj_trainer.train.curves import Curves
@@ -25,6 +26,8 @@ class Observer:
         self._metrics = metrics
         self._curves = curves
         self._events = events
+        self._is_behind = False
+        """Whether curves could not be written when it was time to."""
 
     def begin(self, state: RunState, *, of: int) -> None:
         """Training begins, or goes on, at this state."""
@@ -93,14 +96,25 @@ class Observer:
         """Training stood still for so long for a checkpoint: all that was logged is written too."""
         self._metrics.observe_checkpoint(seconds)
         try:
-            if self._curves:
-                self._curves.write()
+            self._write_curves()
             if self._events:
                 self._events.sync()
         except StorageUnavailable as error:
             print(f"warning: {error}; curves are written with the next checkpoint", file=sys.stderr, flush=True)
 
     def close(self) -> None:
-        if self._events:
-            self._events.close()
+        """Write what could not be written before. How training ended is not changed by what goes wrong here."""
         self._metrics.close()
+        try:
+            if self._is_behind:
+                self._write_curves()
+            if self._events:
+                self._events.close()
+        except JobError as error:
+            print(f"warning: {error}; the curves lack their end", file=sys.stderr, flush=True)
+
+    def _write_curves(self) -> None:
+        self._is_behind = True
+        if self._curves:
+            self._curves.write()
+        self._is_behind = False

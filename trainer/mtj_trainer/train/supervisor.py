@@ -55,6 +55,7 @@ class Supervisor:
         self._killed = False
         self._hung = ""
         self._ended = threading.Event()
+        self._watchdog: Watchdog | None = None
 
     def run(self, watchdog: Watchdog) -> tuple[ExitCode, str]:
         """How it ended, and why in a sentence where no process has left one.
@@ -62,6 +63,7 @@ class Supervisor:
         Args:
             watchdog: watches the processes while they run, and calls ``end_hung``.
         """
+        self._watchdog = watchdog
         for number in (*STOPS, signal.SIGUSR1):
             signal.signal(number, self._on_loss if number == signal.SIGUSR1 else self._on_stop)
         failures: list[Failure] | None = None
@@ -100,6 +102,9 @@ class Supervisor:
             os._exit(ExitCode.CRASHED if why else ExitCode.PEER_LOST)
 
     def _on_stop(self, _number: int, _frame: FrameType | None) -> None:
+        if self._watchdog is not None and self._watchdog.has_found:
+            # A cluster stops the others as soon as one machine has left. That ends them anyway, with a word on why.
+            return
         if not self._stopped:
             self._stopped = True
             timer = threading.Timer(STOP_SECONDS, self._kill)

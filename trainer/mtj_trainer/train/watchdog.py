@@ -75,6 +75,8 @@ class Watchdog:
         self._store = Errand()
         self._over = threading.Event()
         self._thread: threading.Thread | None = None
+        self.has_found = False
+        """Whether the gang hangs, and what there is to say of it is being said."""
 
     def watch(self) -> None:
         """Begin, in a thread of its own."""
@@ -104,6 +106,7 @@ class Watchdog:
                 own = f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{self._name}"
                 hung = self._store.within(STORE_SECONDS, partial(self._gang.declare_hung, own), own)
             if hung and not self._over.is_set():
+                self.has_found = True
                 self._take_down(hung, beats, first=hung == own)
                 return
 

@@ -31,6 +31,9 @@ UNCONFINED = (
 OTHERS_LABELS = ("controller-uid", "job-name")
 """Labels and annotations by which Kubernetes, Kueue and the operator know pods."""
 
+MOST_MEMORY = 2**50
+"""Bytes of a pod; the API server's own sums overflow some way beyond."""
+
 
 def check(job: MusicTrainingJob, plan: Plan) -> None:
     """Whether a cluster can run the job.
@@ -87,12 +90,15 @@ def _ports(plan: Plan) -> Iterator[JobError]:
 def _memory(resources: StageResources) -> Iterator[JobError]:
     for stage in StageResources.model_fields:
         memory = getattr(resources, stage).memory
-        if memory is not None and amount(memory).denominator != 1:
+        if memory is None:
+            continue
+        where = f"spec.scheduling.resources.{stage}.memory"
+        if amount(memory).denominator != 1:
             meant = memory[:-1] if memory.endswith("m") else ceil(amount(memory) / 2**20)
+            yield JobError(f"{memory} is no whole number of bytes", where=where, instead=f"write {meant}Mi")
+        elif amount(memory) > MOST_MEMORY:
             yield JobError(
-                f"{memory} is no whole number of bytes",
-                where=f"spec.scheduling.resources.{stage}.memory",
-                instead=f"write {meant}Mi",
+                f"{memory} is more memory than any node has", where=where, instead="write less, such as 64Gi"
             )
 
 

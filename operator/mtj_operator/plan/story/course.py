@@ -18,7 +18,7 @@ from mtj_operator.plan.observed import JobSnapshot, PodSnapshot
 from mtj_operator.plan.story.clock import rfc3339, seconds_of
 from mtj_operator.plan.story.decision import StoryEvent
 from mtj_operator.plan.story.retrying import after
-from mtj_operator.plan.story.seen import Seen, has_ended
+from mtj_operator.plan.story.seen import Seen, has_ended, is_lost
 from mtj_operator.plan.story.telling import attempt_ended
 from mtj_operator.plan.story.verdict import End, Ending, Verdict, judge
 from mtj_operator.plan.story.waiting import standing
@@ -73,7 +73,7 @@ def settle(row: StageStatus, seen: Seen, scheduling: Scheduling) -> Settled:
             return Settled(_succeeded(_with_start(row, job, pods), job, seen.now), events=tuple(events))
         if is_under_way(row):
             row = _with_start(row, job, pods)
-            if job is None and row.state == "Pending":
+            if job is None and row.state == "Pending" and not any(is_lost(pod, seen.now) for pod in pods):
                 return Settled(row, events=tuple(events))
             verdict = judge(row.name, job, pods, seen.now)
             if not isinstance(verdict, Verdict):
@@ -81,7 +81,7 @@ def settle(row: StageStatus, seen: Seen, scheduling: Scheduling) -> Settled:
             if verdict.end == End.SUCCEEDED:
                 return Settled(_succeeded(row, job, verdict.at), events=tuple(events))
             before = row
-            row, reason = after(row, verdict, _lasted(job, verdict), scheduling.retries)
+            row, reason = after(row, verdict, _lasted(job, pods, verdict), scheduling.retries)
             events.append(attempt_ended(before, row))
             if row.state == "Failed":
                 return Settled(row, reason, tuple(events))
@@ -193,6 +193,7 @@ def _succeeded(row: StageStatus, job: JobSnapshot | None, at: float) -> StageSta
             "completion_time": rfc3339(ended),
             "retry_time": None,
             "out_of_memory": None,
+            "quick_ends": None,
             "message": "",
         }
     )
@@ -207,5 +208,7 @@ def _with_start(row: StageStatus, job: JobSnapshot | None, pods: tuple[PodSnapsh
     return row if started is None else row.model_copy(update={"start_time": rfc3339(started)})
 
 
-def _lasted(job: JobSnapshot | None, verdict: Verdict) -> float | None:
-    return None if job is None else verdict.at - job.created
+def _lasted(job: JobSnapshot | None, pods: tuple[PodSnapshot, ...], verdict: Verdict) -> float | None:
+    """For how many seconds an attempt went on; what it waited for a place or in a queue is not among them."""
+    began = min((pod.started for pod in pods if pod.started is not None), default=job.created if job else None)
+    return None if began is None else verdict.at - began

@@ -61,13 +61,13 @@ def cut_off_pods(status: JobStatus, seen: Seen) -> Iterator[tuple[PodSnapshot, i
     """Pods of attempts that are over, on nodes that are known not to answer, and those that train with them, each with
     the seconds that it may still take.
 
-    No kubelet will ever confirm the end of the first, and until somebody takes them away they count against quotas. The
-    others would wait for them as long as their own grace lets them.
+    No kubelet will ever confirm the end of the first, and until somebody takes them away they count against quotas, and
+    a job that is made anew waits for their names. The others would wait for them as long as their own grace lets them.
     """
     rows = {row.name: row for row in status.stages}
     for job, pods in seen.pods.items():
         found = attempt_of(seen.name, job)
-        if found is not None and not _is_over(rows.get(found[0], StageStatus(name=found[0])), found[1]):
+        if found is not None and _may_count(rows.get(found[0], StageStatus(name=found[0])), found, seen):
             continue
         lost = [pod for pod in pods if pod.silent and is_lost(pod, seen.now)]
         yield from ((pod, 0) for pod in lost)
@@ -90,6 +90,15 @@ def _is_over(row: StageStatus, attempt: int) -> bool:
     if row.state in ("Succeeded", "Failed"):
         return True
     return attempt < row.attempt or (attempt == row.attempt and row.state in ("Retrying", "Suspended"))
+
+
+def _may_count(row: StageStatus, found: tuple[str, int], seen: Seen) -> bool:
+    """Whether something may yet follow from the end of an attempt's pods.
+
+    Nothing does from those of an attempt that is still to come and has no Job: an earlier job of this name left them.
+    """
+    _, attempt = found
+    return not _is_over(row, attempt) and (attempt <= row.attempt or found in seen.own)
 
 
 def _is_ending(job: JobSnapshot, stage: str, seen: Seen) -> bool:

@@ -18,12 +18,12 @@ AT_ONCE = 1.0
 """Seconds between the end of an attempt and the next, where waiting would help nobody."""
 
 FIRST_PAUSE = 10.0
-"""The same between a second failure and the next attempt; each further pause is twice as long."""
+"""The same after a second failure that came quickly; each further pause is twice as long."""
 
 LONGEST_PAUSE = 300.0
 
 QUICK = 300.0
-"""An attempt that ended within so many seconds came to little, and longer pauses are due."""
+"""An attempt that ended within so many seconds came to little."""
 
 
 def after(row: StageStatus, verdict: Verdict, lasted: float | None, retries: Retries) -> tuple[StageStatus, str]:
@@ -35,7 +35,8 @@ def after(row: StageStatus, verdict: Verdict, lasted: float | None, retries: Ret
         lasted: for how many seconds it went on, where that is known.
         retries: the job's budgets.
     """
-    row = row.model_copy(update={"out_of_memory": verdict.out_of_memory or None})
+    quick = 0 if lasted is not None and lasted >= QUICK else (row.quick_ends or 0) + 1
+    row = row.model_copy(update={"out_of_memory": verdict.out_of_memory or None, "quick_ends": quick or None})
     if verdict.end == End.WRONG:
         return _failed(row, verdict, verdict.why), "WrongJob"
     if verdict.end == End.FAILED:
@@ -45,7 +46,7 @@ def after(row: StageStatus, verdict: Verdict, lasted: float | None, retries: Ret
             told = verdict.why if count == 1 else f"it failed {times(count)}, the last time: {verdict.why}"
             return _failed(row, verdict, told), "StageFailed"
         told = f"attempt {row.attempt} failed: {verdict.why}"
-        seconds = pause(count, lasted, FIRST_PAUSE)
+        seconds = pause(quick, FIRST_PAUSE)
         return _retrying(row, verdict, seconds, f"{told} (retry {count} of {budget})"), ""
     count, budget = row.disruptions + 1, retries.disruptions
     row = row.model_copy(update={"disruptions": count})
@@ -53,24 +54,21 @@ def after(row: StageStatus, verdict: Verdict, lasted: float | None, retries: Ret
         told = f"it was disrupted {times(count)}, more than scheduling.retries.disruptions allows; the last time: "
         told += verdict.why
         return _failed(row, verdict, told), "TooManyDisruptions"
-    seconds = pause(count, lasted, 2 * AT_ONCE)
+    seconds = pause(quick, 2 * AT_ONCE)
     return _retrying(row, verdict, seconds, f"attempt {row.attempt} was disrupted: {verdict.why}"), ""
 
 
-def pause(count: int, lasted: float | None, second: float) -> float:
+def pause(quick: int, second: float) -> float:
     """Seconds to wait after an attempt that did not succeed, as the kubelet waits before it restarts a container.
 
-    What crashed once, or after long work, is likely to go on when it is tried again. What ends quickly time after time
-    is not, and waits longer each time.
+    What ended once, or after long work, is likely to go on when it is tried again. What ends quickly time after time is
+    not, and waits longer each time.
 
     Args:
-        count: how often the stage failed, or was disrupted.
-        lasted: for how many seconds the attempt went on, where that is known.
-        second: the pause after the second time in a row.
+        quick: attempts in a row that came to little, up to this one.
+        second: the pause after the second of them.
     """
-    if count == 1 or (lasted is not None and lasted >= QUICK):
-        return AT_ONCE
-    return min(LONGEST_PAUSE, second * 2.0 ** min(count - 2, 30))
+    return AT_ONCE if quick <= 1 else min(LONGEST_PAUSE, second * 2.0 ** min(quick - 2, 30))
 
 
 def budget_of(stage: str, retries: Retries) -> int:

@@ -79,7 +79,8 @@ def judge(stage: str, job: JobSnapshot | None, pods: Sequence[PodSnapshot], now:
     if headed and job is not None and _waits_for_lost_helpers(job, pods, now):
         return Verdict(End.SUCCEEDED, "", now)
     lost = any(is_lost(pod, now) for pod in deciding)
-    decided = lost or (headed and any(pod.phase == "Failed" for pod in deciding))
+    held_back = job is not None and job.suspended  # its pods were told to end, and are made anew later
+    decided = lost or (headed and not held_back and any(pod.phase == "Failed" for pod in deciding))
     if not decided and not _is_over(job, headed=headed):
         return None
     left = [pod for pod in deciding if is_alive(pod, now)]

@@ -80,4 +80,5 @@ def _why(pods: Sequence[PodSnapshot], refusal: str, image: str) -> str:
         if reason in _CONTAINER:
             return f"the container of {pod.name} cannot be made: {message}; create what is missing, and it goes on"
         return f"{pod.name} waits ({reason}): {message}" if message else f"{pod.name} waits ({reason})"
-    return f"the cluster makes no pods for it: {refusal}" if refusal else ""
+    told = "the cluster makes no more pods for it" if pods else "the cluster makes no pods for it"
+    return f"{told}: {refusal}" if refusal else ""

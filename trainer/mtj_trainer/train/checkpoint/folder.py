@@ -126,7 +126,7 @@ class CheckpointFolder:
             if world is not None:
                 step = world.agreed(step)
                 if step is not None:
-                    self._found = step, self._once_a_machine(step, world)
+                    self._found = step, self._once_a_machine(step, world, self._found[1] if self._found else None)
         if self._found is None:
             return None
         step, local = self._found
@@ -141,13 +141,13 @@ class CheckpointFolder:
         (_, local), self._found = self._found, None
         return _restored(local)
 
-    def load(self, step: int) -> Restored:
-        """The complete checkpoint of a step, as ``good_step`` found it.
+    def load(self, step: int, world: World) -> Restored:
+        """The complete checkpoint of a step, as ``good_step`` found it in the first process.
 
         Raises:
             StorageUnavailable: it is not as it was written.
         """
-        restored = _restored(self._fetched_as_chosen(step))
+        restored = _restored(self._once_a_machine(step, world))
         self.latest = self._complete(step, restored.state)
         return restored
 
@@ -278,12 +278,14 @@ class CheckpointFolder:
         self._losses[step] = manifest.validation_loss
         return local
 
-    def _once_a_machine(self, step: int, world: World) -> LocalFolder:
+    def _once_a_machine(self, step: int, world: World, found: LocalFolder | None = None) -> LocalFolder:
         """The checkpoint that the first process chose. One process of a machine fetches it; the others share its files.
 
         Eight copies of what fills half a disk would not fit on it, and would take eight times as long.
+
+        Args:
+            found: what this process has of it already.
         """
-        found = self._found[1] if self._found else None
         if found is None and world.local_rank == 0:
             found = self._fetched_as_chosen(step)
         places = world.gathered(str(found.path) if found else "")
@@ -306,6 +308,11 @@ class CheckpointFolder:
     def _store(self, saved: _Saved) -> None:
         """Store what was saved; may be called again after it failed."""
         self._check_owner()
+        if not saved.is_complete:  # else only the deletion of others failed, for which it is not to be taken apart
+            self._make_complete(saved)
+        self._tidy()
+
+    def _make_complete(self, saved: _Saved) -> None:
         step, folder = saved.state.step, self.folder.child(_name(saved.state.step))
         saved.write_locally()
         folder.delete(MANIFEST)
@@ -317,10 +324,10 @@ class CheckpointFolder:
         self._store_best()
         self._check_owner()
         folder.write(MANIFEST, Manifest(saved.stored, saved.validation_loss).encode())
+        saved.is_complete = True
         self._losses[step] = saved.validation_loss
         self._damaged.discard(step)
         self.latest = self._complete(step, saved.state)
-        self._tidy()
 
     def _store_best(self) -> None:
         with self._lock:
@@ -328,7 +335,7 @@ class CheckpointFolder:
         if best is None:
             return
         try:
-            mirror(open_storage(str(best.path)), self.folder.child(BEST))
+            mirror(open_storage(str(best.path)), self.folder.child(BEST), copies=best.path.parent)
         except BaseException:
             with self._lock:
                 self._best = self._best or best  # there may be better ones by now
@@ -387,12 +394,14 @@ class _Saved:
     Attributes:
         contents: what is still in memory, by file.
         stored: what is where it belongs, by file.
+        is_complete: whether all of it is, with its manifest.
     """
 
     def __init__(self, state: RunState, contents: dict[str, Any]) -> None:
         self.state = state
         self.contents = contents
         self.stored: dict[str, Sum] = {}
+        self.is_complete = False
         self._local: LocalFolder | None = None
 
     @property

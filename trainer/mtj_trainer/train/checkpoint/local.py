@@ -7,14 +7,12 @@ removes it, so that killed processes do not fill the disk.
 from __future__ import annotations
 
 import errno
-import fcntl
 import os
 import re
 import shutil
-import tempfile
 import weakref
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -24,12 +22,11 @@ from safetensors import SafetensorError
 from torch import Tensor
 
 from mtj_trainer.stage import work_dir
-from mtj_trainer.storage.local import lock_folder
+from mtj_trainer.storage.local import make_own, remove_own
 from mtj_trainer.tensors import save_tensors
 from mtj_trainer.train.checkpoint.background import Lost
 
 _PREFIX = "checkpoint-"
-_ALONE = fcntl.LOCK_EX | fcntl.LOCK_NB
 _UNWRITTEN = re.compile(
     "no space left|quota exceeded|input/output error|iostream error|unexpected pos|file write failed", re.IGNORECASE
 )
@@ -45,12 +42,9 @@ class LocalFolder:
 
     def __init__(self) -> None:
         parent = work_dir()
-        for abandoned in parent.glob(f"{_PREFIX}*"):
-            with suppress(OSError):
-                _remove(abandoned, lock_folder(abandoned, _ALONE))
         with disk_explained(parent):
-            self.path, lock = _made(parent)
-        self.close = weakref.finalize(self, _remove, self.path, lock)
+            self.path, lock = make_own(parent, _PREFIX)
+        self.close = weakref.finalize(self, remove_own, self.path, lock)
 
     def share(self, other: Path) -> None:
         """Hold the files of another folder on the same disk too: they are there once, and as long as either is.
@@ -122,21 +116,6 @@ def _without_sums() -> Iterator[None]:
         yield
     finally:
         torch.serialization.set_crc32_options(before)
-
-
-def _made(parent: Path) -> tuple[Path, int]:
-    while True:
-        path = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=parent))
-        with suppress(OSError):  # another process took it for abandoned between its creation and its lock
-            lock = lock_folder(path, _ALONE)
-            if path.exists():
-                return path, lock
-            os.close(lock)
-
-
-def _remove(path: Path, lock: int) -> None:
-    shutil.rmtree(path, ignore_errors=True)
-    os.close(lock)
 
 
 def _bytes(value: Any) -> int:
