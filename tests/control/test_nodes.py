@@ -120,7 +120,6 @@ def test_while_nodes_may_not_be_read_none_is_silent_and_they_are_asked_for_again
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr("mtj_operator.control.nodes.EVERY", 0.0)
-    monkeypatch.setattr("mtj_operator.control.nodes._PAUSE", 0.0)
     cluster = Cluster(a=node("Unknown"))
     watched = Watched(cluster)
     watched.put("leaves", "a")

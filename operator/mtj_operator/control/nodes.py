@@ -24,8 +24,9 @@ EVERY = 5.0
 _AT_ONCE = 100
 """Nodes asked for in a look; the others come next."""
 
-_PAUSE = 300.0
-"""Seconds until nodes are asked for again where that was not allowed."""
+_LONGEST_PAUSE = 300.0
+"""Seconds until nodes are asked for again where that is not allowed, in the end: an API server that has just started
+refuses much until it knows the roles."""
 
 _FORBIDDEN, _GONE = 403, 404
 
@@ -47,12 +48,13 @@ class Nodes:
         self._asked: dict[str, None] = {}
 
     async def run(self) -> None:
-        """Do it for ever, but seldom while it is not allowed."""
-        told = False
+        """Do it for ever, but ever less often while it is not allowed."""
+        told, pause = False, EVERY
         while True:
-            await asyncio.sleep(EVERY)
+            await asyncio.sleep(pause)
             try:
                 await self.look()
+                pause = EVERY
             except (ApiError, UnreachableError) as error:
                 if not isinstance(error, ApiError) or error.status != _FORBIDDEN:
                     self._log.warn("could not read a node", error=error)
@@ -60,8 +62,7 @@ class Nodes:
                 self._cache.silent.clear()
                 if not told:
                     self._log.warn("may not read nodes, so pods of lost nodes are waited for longer", error=error)
-                told = True
-                await asyncio.sleep(_PAUSE)
+                told, pause = True, min(_LONGEST_PAUSE, 2 * pause)
 
     async def look(self) -> None:
         """Ask for each node that a pod is about to leave, those first that were not asked for yet.
