@@ -88,7 +88,7 @@ def test_an_attempt_whose_job_was_deleted_by_hand_does_not_wait_for_a_lost_pod_o
     pending = StageStatus(name="train", state="Pending", attempt=1)
     assert now(leaving(), row=pending).status.message.endswith("to be gone, whose name is needed again")
     row = train_row(now(leaving(vanishes=NOW - LOST_AFTER), row=pending))
-    assert (row.state, row.attempt, row.disruptions) == ("Retrying", 1, 1)
+    assert (row.state, row.attempt, row.disruptions) == ("Pending", 2, 1)
 
 
 def test_what_an_earlier_job_of_this_name_left_on_a_lost_node_holds_up_no_new_one() -> None:

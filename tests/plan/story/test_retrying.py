@@ -35,26 +35,35 @@ def train_row_of(status: JobStatus) -> StageStatus:
 @pytest.mark.parametrize(
     ("quick", "end", "pause"),
     [
-        *((quick, CRASH, pause) for quick, pause in ((None, 1), (1, 10), (2, 20), (5, 160), (6, 300), (90, 300))),
-        *((quick, LOSS, pause) for quick, pause in ((None, 1), (1, 2), (2, 4), (9, LONGEST_PAUSE), (99, 300))),
+        *((quick, CRASH, pause) for quick, pause in ((1, 10), (2, 20), (5, 160), (6, LONGEST_PAUSE), (90, 300))),
+        *((quick, LOSS, pause) for quick, pause in ((1, 2), (2, 4), (8, 256), (9, LONGEST_PAUSE), (99, 300))),
     ],
 )
-def test_what_ends_quickly_time_after_time_waits_ever_longer(quick: int | None, end: PodSnapshot, pause: float) -> None:
+def test_what_ends_quickly_time_after_time_waits_ever_longer(quick: int, end: PodSnapshot, pause: float) -> None:
     end = replace(end, started=NOW - QUICK + 1)
     row = train_row(after(train(quick_ends=quick), failed(created=NOW - 86400), end))
-    assert (row.state, row.quick_ends) == ("Retrying", (quick or 0) + 1)
+    assert (row.state, row.attempt, row.quick_ends) == ("Retrying", 1, quick + 1)
     assert (row.retries, row.disruptions) == ((1, 0) if end.exit_code == 1 else (0, 1))
     assert row.retry_time == rfc3339(NOW + pause)
 
 
 @pytest.mark.parametrize("end", [CRASH, LOSS])
-def test_what_ends_after_long_work_is_followed_at_once_however_often_that_was(end: PodSnapshot) -> None:
-    before = train(retries=1, disruptions=9, quick_ends=9)
-    row = train_row(after(before, failed(created=NOW - 86400), replace(end, started=NOW - QUICK)))
-    assert (row.retry_time, row.quick_ends) == (rfc3339(NOW + 1), None)
-    again = replace(end, started=NOW - 60, attempt=2, job="chorales-train-2", name="chorales-train-2-0")
-    row = train_row(after(row.model_copy(update={"state": "Running", "attempt": 2}), failed("train", 2), again))
-    assert (row.state, row.quick_ends) == ("Retrying", 1)
+@pytest.mark.parametrize(
+    ("before", "lasted", "quick"),
+    [
+        pytest.param(train(), 60, 1, id="the first end"),
+        pytest.param(train(retries=1, disruptions=9, quick_ends=9), QUICK, None, id="after long work, however often"),
+        pytest.param(train(retries=1, disruptions=9), 60, 1, id="the first end after that"),
+    ],
+)
+def test_an_end_that_is_likely_to_be_chance_is_followed_at_once(
+    before: StageStatus, lasted: float, quick: int | None, end: PodSnapshot
+) -> None:
+    decision = after(before, failed(created=NOW - 86400), replace(end, started=NOW - lasted))
+    row = train_row(decision)
+    assert (row.state, row.attempt, row.quick_ends) == ("Pending", 2, quick)
+    assert decision.events[0].message.endswith("; it is tried again at once")
+    assert decision.children[-1].object["metadata"]["name"] == "chorales-train-2"
 
 
 def test_an_attempt_whose_pods_are_gone_went_on_since_its_job_was_made() -> None:
@@ -70,8 +79,8 @@ def test_the_pause_is_counted_from_the_end_of_the_attempt_however_late_that_is_s
 
 
 def test_a_fraction_of_a_second_makes_no_pause_shorter() -> None:
-    row = train_row(after(train(), failed(ended=NOW - 0.5), CRASH))
-    assert row.retry_time == rfc3339(NOW + 1)
+    row = train_row(after(train(quick_ends=1), failed(ended=NOW - 0.5), CRASH))
+    assert row.retry_time == rfc3339(NOW + 10)
 
 
 def test_a_retry_is_announced_with_its_reason_its_time_and_what_is_left_of_the_budget() -> None:
@@ -129,8 +138,7 @@ def test_a_job_that_is_wrong_is_not_tried_again() -> None:
 
 def test_an_attempt_whose_job_was_deleted_by_hand_is_a_disruption_and_gets_a_new_number() -> None:
     row = train_row(after(train()))
-    assert (row.state, row.attempt, row.disruptions) == ("Retrying", 1, 1)
-    assert train_row(after(row.model_copy(update={"retry_time": rfc3339(NOW)}))).attempt == 2
+    assert (row.state, row.attempt, row.disruptions) == ("Pending", 2, 1)
 
 
 def test_attempts_that_the_status_has_lost_sight_of_are_counted_one_by_one() -> None:

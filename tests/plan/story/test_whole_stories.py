@@ -150,9 +150,9 @@ def test_what_a_job_waits_for_is_right_at_each_moment() -> None:
         "train: waits for its pods",
         "train: runs on 2 pods",
         "train: it has ended",
-        "train: attempt 1 was disrupted: chorales-train-1-1-1 was taken away (preempted)",
         "train: waits for its pods",
         "train: runs on 2 pods, attempt 2",
+        "evaluate: waits for its pods",
     ]
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 
 from torch.distributed import DistError, DistNetworkError, PrefixStore, TCPStore  # type: ignore[attr-defined]
@@ -18,7 +18,8 @@ from torch.distributed import DistError, DistNetworkError, PrefixStore, TCPStore
 from mtj_api.contract import ExitCode
 
 LOOK_SECONDS = 0.5
-"""How often the others are looked for, and looked after."""
+"""How often the others are looked for, and looked after; at first they are looked for more often, as they begin
+together."""
 
 FAREWELL_SECONDS = 10.0
 """How long the host of the store stays for machines that leave in order, too."""
@@ -56,12 +57,12 @@ class Gang:
         """Return when all machines are here. A signal handler may raise out of it."""
         self._store = PrefixStore(f"gang/{self.name}", self._connected())
         self.member = here = self._store.add(JOINED, 1)
-        said = 0
+        said, pauses = 0, _pauses()
         while here < self.nodes:
             if here != said:
                 self._say(f"{here} of {self.nodes} machines are here")
                 said = here
-            time.sleep(LOOK_SECONDS)
+            time.sleep(next(pauses))
             here = self._store.add(JOINED, 0)
 
     def watch(self, on_loss: Callable[[], None]) -> None:
@@ -136,8 +137,9 @@ class Gang:
                 return store
         if not _answers(self.host, self.port):
             self._say(f"waiting for {self.host}:{self.port}")
+            pauses = _pauses()
             while not _answers(self.host, self.port):
-                time.sleep(LOOK_SECONDS)
+                time.sleep(next(pauses))
         return TCPStore(self.host, self.port, is_master=False, wait_for_workers=False)
 
     def _hosted(self) -> TCPStore:
@@ -150,7 +152,7 @@ class Gang:
 
     def _addresses(self) -> list[tuple[socket.AddressFamily, tuple[str, int]]]:
         """What the host's name means, once it means anything: on a cluster a name comes with its machine."""
-        said = False
+        said, pauses = False, _pauses()
         while True:
             try:
                 found = socket.getaddrinfo(self.host, None, type=socket.SOCK_STREAM)
@@ -158,9 +160,17 @@ class Gang:
                 if not said:
                     self._say(f"waiting for the name {self.host}")
                     said = True
-                time.sleep(LOOK_SECONDS)
+                time.sleep(next(pauses))
             else:
                 return [(family, (str(address[0]), 0)) for family, _, _, _, address in found]
+
+
+def _pauses() -> Iterator[float]:
+    """Seconds between one look for others and the next."""
+    pause = LOOK_SECONDS / 16
+    while True:
+        yield pause
+        pause = min(LOOK_SECONDS, 1.5 * pause)
 
 
 def _is_here(place: tuple[socket.AddressFamily, tuple[str, int]]) -> bool:

@@ -14,11 +14,11 @@ from mtj_operator.plan.story.clock import rfc3339
 from mtj_operator.plan.story.verdict import End, Verdict
 from mtj_operator.plan.story.words import times
 
-AT_ONCE = 1.0
-"""Seconds between the end of an attempt and the next, where waiting would help nobody."""
-
 FIRST_PAUSE = 10.0
-"""The same after a second failure that came quickly; each further pause is twice as long."""
+"""Seconds before the next attempt after a second failure that came quickly; each further pause is twice as long."""
+
+FIRST_PAUSE_DISRUPTED = 2.0
+"""The same after a second disruption: what takes pods away is seldom helped by waiting."""
 
 LONGEST_PAUSE = 300.0
 
@@ -54,7 +54,7 @@ def after(row: StageStatus, verdict: Verdict, lasted: float | None, retries: Ret
         told = f"it was disrupted {times(count)}, more than scheduling.retries.disruptions allows; the last time: "
         told += verdict.why
         return _failed(row, verdict, told), "TooManyDisruptions"
-    seconds = pause(quick, 2 * AT_ONCE)
+    seconds = pause(quick, FIRST_PAUSE_DISRUPTED)
     return _retrying(row, verdict, seconds, f"attempt {row.attempt} was disrupted: {verdict.why}"), ""
 
 
@@ -68,7 +68,7 @@ def pause(quick: int, second: float) -> float:
         quick: attempts in a row that came to little, up to this one.
         second: the pause after the second of them.
     """
-    return AT_ONCE if quick <= 1 else min(LONGEST_PAUSE, second * 2.0 ** min(quick - 2, 30))
+    return 0.0 if quick <= 1 else min(LONGEST_PAUSE, second * 2.0 ** min(quick - 2, 30))
 
 
 def budget_of(stage: str, retries: Retries) -> int:
@@ -83,7 +83,6 @@ def _failed(row: StageStatus, verdict: Verdict, message: str) -> StageStatus:
 
 
 def _retrying(row: StageStatus, verdict: Verdict, seconds: float, message: str) -> StageStatus:
-    due = rfc3339(math.ceil(verdict.at + seconds))
-    return row.model_copy(
-        update={"state": "Retrying", "retry_time": due, "message": f"{message}; it is tried again at {due}"}
-    )
+    due = rfc3339(math.ceil(verdict.at + seconds) if seconds else verdict.at)
+    message += f"; it is tried again at {due if seconds else 'once'}"
+    return row.model_copy(update={"state": "Retrying", "retry_time": due, "message": message})
