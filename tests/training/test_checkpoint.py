@@ -290,6 +290,10 @@ RETENTION = [
     pytest.param(Retention(1, best=1), "10=1 20=1 30=2", "20 30", id="of equals the later"),
     pytest.param(Retention(1, best=2), "10 20=5 30", "20 30", id="only what was measured can be best"),
     pytest.param(Retention(1, every_steps=20), "10 20 30 40 50", "20 40 50", id="and every second"),
+    pytest.param(
+        Retention(2, interval=10), "10 20 30 34", "20 30 34", id="one that a stop made takes no other's place"
+    ),
+    pytest.param(Retention(2, interval=10), "20 30 34 40", "30 40", id="and goes when there is a newer one"),
     pytest.param(Retention(1, 1, 30), "10=1 20=2 30=3 40=4 50=5", "10 30 50", id="all three"),
 ]
 

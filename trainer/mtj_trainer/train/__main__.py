@@ -60,6 +60,7 @@ def _train(job: MusicTrainingJob, output: Storage, prepared: dict[str, Any], wor
         wanted.keep,
         keep_best=wanted.keep_best,
         keep_every_steps=wanted.keep_every_steps,
+        interval=wanted.every_steps,
         owner=Owner.of(job.metadata.name, output.url, folder.url, os.environ.get(ATTEMPT_ENV, "")),
         on_piece=pulse.beat,
     )

@@ -212,7 +212,7 @@ class Trainer(Generic[BatchT]):
         """
         self._pulse.enter(Phase.CHECKPOINT, self.state.step)
         self._checkpoints.wait()
-        found = self._checkpoints.good_step(self._every.checkpoint) if self._world.is_first else None
+        found = self._checkpoints.good_step() if self._world.is_first else None
         step = self._world.agreed(found)
         left = self.state
         if step is None or left.history.fruitless >= self._settings.bad_steps.fail_after:

@@ -54,6 +54,7 @@ class CheckpointFolder:
         keep: how many of the newest are kept.
         keep_best: how many of those with the lowest validation loss.
         keep_every_steps: those at multiples of this are kept; 0 for none.
+        interval: steps between those that are saved in any case; a stop makes others besides.
         owner: who writes here; ``None`` where nobody else ever does.
         patience: how long a storage that fails is borne.
         say: is given a line for whatever goes wrong and does not end training.
@@ -70,6 +71,7 @@ class CheckpointFolder:
         *,
         keep_best: int = 0,
         keep_every_steps: int = 0,
+        interval: int = 1,
         owner: Owner | None = None,
         patience: Patience | None = None,
         say: Callable[[str], None] = lambda line: print(line, file=sys.stderr, flush=True),
@@ -77,7 +79,7 @@ class CheckpointFolder:
     ) -> None:
         self.folder = folder
         self.latest: Complete | None = None
-        self._retention = Retention(keep, keep_best, keep_every_steps)
+        self._retention = Retention(keep, keep_best, keep_every_steps, interval)
         self._owner = owner
         self._say = say
         self._on_piece = on_piece
@@ -151,17 +153,15 @@ class CheckpointFolder:
         self.latest = self._complete(step, restored.state)
         return restored
 
-    def good_step(self, every: int) -> int | None:
+    def good_step(self) -> int | None:
         """Where to go back to: the newest complete checkpoint after a good step, else the oldest; ``None`` for none.
 
-        Args:
-            every: steps between those that are saved in any case. These come first: a run that was stopped in between
-                has others besides, and is to go back to where it would have gone without.
+        Those that a stop made in between do not count where there are others: a run that was stopped is to go back to
+        where it would have gone without.
         """
         steps = [step for step in self.complete_steps() if step not in self._damaged]
-        good = [step for step in steps if self._was_good(step)]
-        regular = [step for step in good if step % every == 0]
-        return max(regular or good or steps[:1], default=None)
+        steps = [step for step in steps if step % self._retention.interval == 0] or steps
+        return max([step for step in steps if self._was_good(step)] or steps[:1], default=None)
 
     def discard_after(self, step: int) -> None:
         """Delete the checkpoints of later steps."""

@@ -14,11 +14,14 @@ class Retention:
         newest: of the newest, at least 1.
         best: of those with the lowest validation loss.
         every_steps: each whose step is a multiple of this; 0 for none.
+        interval: steps between those that are saved in any case. One that a stop left in between is kept until there is
+            a newer one, and takes no other's place: where bad steps lead back to is the same as without the stop.
     """
 
     newest: int
     best: int = 0
     every_steps: int = 0
+    interval: int = 1
 
     def kept(self, losses: Mapping[int, float | None]) -> set[int]:
         """Steps of the checkpoints that are kept, of all that there are.
@@ -29,5 +32,6 @@ class Retention:
         steps = sorted(losses)
         measured = {step: loss for step, loss in losses.items() if loss is not None}
         best = sorted(measured, key=lambda step: (measured[step], -step))[: self.best]
-        regular = [step for step in steps if self.every_steps and step % self.every_steps == 0]
-        return {*steps[-self.newest :], *best, *regular}
+        regular = [step for step in steps if step % self.interval == 0]
+        for_good = [step for step in steps if self.every_steps and step % self.every_steps == 0]
+        return {*steps[-1:], *regular[-self.newest :], *best, *for_good}
