@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import threading
 import time
 from collections.abc import Sequence
@@ -28,6 +29,9 @@ STOP_SECONDS = 100.0
 
 LEAVE_SECONDS = 5.0
 """How long processes may take to leave by themselves when another machine has left: they usually notice first."""
+
+AGAIN_SECONDS = 0.1
+"""After which a signal is sent again whose handler was not heard."""
 
 END_SECONDS = 20.0
 """How long they may take when they are told to."""
@@ -64,6 +68,7 @@ class Supervisor:
             watchdog: watches the processes while they run, and calls ``end_hung``.
         """
         self._watchdog = watchdog
+        sys.unraisablehook = self._on_dropped
         for number in (*STOPS, signal.SIGUSR1):
             signal.signal(number, self._on_loss if number == signal.SIGUSR1 else self._on_stop)
         failures: list[Failure] | None = None
@@ -116,6 +121,15 @@ class Supervisor:
     def _on_loss(self, _number: int, _frame: FrameType | None) -> None:
         if not self._launcher.processes():
             raise GangBrokeUp
+
+    def _on_dropped(self, dropped: sys.UnraisableHookArgs) -> None:
+        """What a signal's handler raises amid a finalizer or a weak reference's callback, Python drops: it is sent
+        again, once that is over."""
+        if not issubclass(dropped.exc_type, GangBrokeUp | Interrupted):
+            sys.__unraisablehook__(dropped)
+        elif not self._ended.is_set():
+            again = signal.SIGTERM if issubclass(dropped.exc_type, Interrupted) else signal.SIGUSR1
+            threading.Timer(AGAIN_SECONDS, signal.pthread_kill, (self._main, again)).start()
 
     def _break_up(self) -> None:
         """In the gang's thread: another machine has left."""
