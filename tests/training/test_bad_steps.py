@@ -88,7 +88,7 @@ class Run:
         assert job.spec.training is not None
         output = open_storage(str(folder))
         self.family = PoisonedFamily(job, dataset, poisoned=poisoned, poison=BY_NAME[kind])
-        checkpoints = CheckpointFolder(output.child("checkpoints"), 9)
+        checkpoints = CheckpointFolder(output.child("checkpoints"), 9, interval=10)
         done = checkpoints.complete_steps()
         curves = Curves(output, done[-1] if done else 0)
         self.metrics = TrainingMetrics("small", 0, 0, 0)
