@@ -35,6 +35,12 @@ def alone(machines: ExitStack, folder: Path, launcher: str, *parts: str) -> Mach
     return watched(machines, folder, *arguments, parts=parts)
 
 
+def gang_of_two(machines: ExitStack, folder: Path, *parts: str) -> list[Machine]:
+    endpoint = f"127.0.0.1:{free_ports(1)[0]}"
+    gang = ("--nnodes", "2", "--nproc-per-node", "1", "--rdzv-endpoint", endpoint, "--rdzv-id", "gang")
+    return [watched(machines, folder, *gang, parts=parts, name=str(node)) for node in (0, 1)]
+
+
 def says(machine: Machine, words: str) -> bool:
     return words in machine.printed
 
@@ -80,9 +86,7 @@ def test_slow_is_not_hung(machines: ExitStack, tmp_path: Path) -> None:
 
 
 def test_a_hang_on_one_machine_ends_the_gang_and_one_says_why(machines: ExitStack, tmp_path: Path) -> None:
-    endpoint = f"127.0.0.1:{free_ports(1)[0]}"
-    gang = ("--nnodes", "2", "--nproc-per-node", "1", "--rdzv-endpoint", endpoint, "--rdzv-id", "gang")
-    both = [watched(machines, tmp_path, *gang, parts=("sleep", "meet"), name=str(node)) for node in (0, 1)]
+    both = gang_of_two(machines, tmp_path, "sleep", "meet")
     codes = sorted(machine.end() for machine in both)
     assert codes == [ExitCode.CRASHED, ExitCode.PEER_LOST], [machine.printed for machine in both]
     crashed, other = sorted(both, key=lambda machine: machine.process.returncode)
@@ -94,9 +98,7 @@ def test_a_hang_on_one_machine_ends_the_gang_and_one_says_why(machines: ExitStac
 def test_a_machine_that_is_told_to_stop_while_it_looks_into_a_hang_still_says_why(
     machines: ExitStack, tmp_path: Path
 ) -> None:
-    endpoint = f"127.0.0.1:{free_ports(1)[0]}"
-    gang = ("--nnodes", "2", "--nproc-per-node", "1", "--rdzv-endpoint", endpoint, "--rdzv-id", "gang")
-    both = [watched(machines, tmp_path, *gang, parts=("stop", "meet"), name=str(node)) for node in (0, 1)]
+    both = gang_of_two(machines, tmp_path, "stop", "meet")
     for machine in both:
         eventually(partial(says, machine, "hangs: the processes of"), 60)
         machine.process.send_signal(signal.SIGTERM)

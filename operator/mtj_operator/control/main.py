@@ -45,8 +45,10 @@ from mtj_operator.plan.settings import ClusterSettings
 from mtj_operator.plan.story import decide
 
 _CRD_PAUSE = 2.0
-_AWAY_PAUSE = 5.0
 """Seconds between two looks for the resource where it is not there yet: kopf looks once."""
+
+_AWAY_PAUSE = 5.0
+"""Seconds between two calls of an API server that is away as this begins."""
 
 T = TypeVar("T")
 

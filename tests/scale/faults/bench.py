@@ -46,9 +46,9 @@ def with_table(page: str, table: list[str]) -> str:
 
 def with_rows(page: str, measured: list[str]) -> str:
     """The page with these lines in the place of those of the same faults."""
-    table = page.partition(BEGIN)[2].partition(END)[0].strip().splitlines(keepends=True)[2:]
+    table = page.partition(BEGIN)[2].partition(END)[0].strip().splitlines()[2:]
     new = {_fault(line): line for line in measured}
-    return with_table(page, [new.get(_fault(line), f"{line.strip()}\n") for line in table])
+    return with_table(page, [new.get(_fault(line), f"{line}\n") for line in table])
 
 
 def _fault(line: str) -> str:

@@ -30,11 +30,11 @@ STOP_SECONDS = 100.0
 LEAVE_SECONDS = 5.0
 """How long processes may take to leave by themselves when another machine has left: they usually notice first."""
 
-AGAIN_SECONDS = 0.1
-"""After which a signal is sent again whose handler was not heard."""
-
 END_SECONDS = 20.0
 """How long they may take when they are told to."""
+
+AGAIN_SECONDS = 0.1
+"""After which a signal is sent again whose handler was not heard."""
 
 STOPS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 """Signals that ask for a stop."""

@@ -92,11 +92,11 @@ def _memory(resources: StageResources) -> Iterator[JobError]:
         memory = getattr(resources, stage).memory
         if memory is None:
             continue
-        where = f"spec.scheduling.resources.{stage}.memory"
-        if amount(memory).denominator != 1:
-            meant = memory[:-1] if memory.endswith("m") else ceil(amount(memory) / 2**20)
+        where, asked = f"spec.scheduling.resources.{stage}.memory", amount(memory)
+        if asked.denominator != 1:
+            meant = memory[:-1] if memory.endswith("m") else ceil(asked / 2**20)
             yield JobError(f"{memory} is no whole number of bytes", where=where, instead=f"write {meant}Mi")
-        elif amount(memory) > MOST_MEMORY:
+        elif asked > MOST_MEMORY:
             yield JobError(
                 f"{memory} is more memory than any node has", where=where, instead="write less, such as 64Gi"
             )

@@ -160,7 +160,7 @@ class CheckpointFolder:
         where it would have gone without.
         """
         steps = [step for step in self.complete_steps() if step not in self._damaged]
-        steps = [step for step in steps if step % self._retention.interval == 0] or steps
+        steps = self._retention.regular(steps) or steps
         return max([step for step in steps if self._was_good(step)] or steps[:1], default=None)
 
     def discard_after(self, step: int) -> None:

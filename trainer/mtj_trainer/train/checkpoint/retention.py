@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 
@@ -23,6 +23,10 @@ class Retention:
     every_steps: int = 0
     interval: int = 1
 
+    def regular(self, steps: Iterable[int]) -> list[int]:
+        """Those steps at which a checkpoint is saved in any case."""
+        return [step for step in steps if step % self.interval == 0]
+
     def kept(self, losses: Mapping[int, float | None]) -> set[int]:
         """Steps of the checkpoints that are kept, of all that there are.
 
@@ -32,6 +36,5 @@ class Retention:
         steps = sorted(losses)
         measured = {step: loss for step, loss in losses.items() if loss is not None}
         best = sorted(measured, key=lambda step: (measured[step], -step))[: self.best]
-        regular = [step for step in steps if step % self.interval == 0]
         for_good = [step for step in steps if self.every_steps and step % self.every_steps == 0]
-        return {*steps[-1:], *regular[-self.newest :], *best, *for_good}
+        return {*steps[-1:], *self.regular(steps)[-self.newest :], *best, *for_good}
