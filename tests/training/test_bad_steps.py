@@ -200,8 +200,9 @@ def test_what_is_remembered_is_bounded_and_survives_json() -> None:
 @pytest.mark.parametrize("kind", BY_NAME)
 def test_a_bad_step_changes_nothing_and_is_counted(dataset: PreparedDataset, tmp_path: Path, kind: str) -> None:
     Run(tmp_path, dataset, stop_after=12)
+    before = saved(tmp_path, 12)
     run = Run(tmp_path, dataset, steps(12), kind, stop_after=13)
-    before, after = saved(tmp_path, 12), saved(tmp_path, 13)
+    after = saved(tmp_path, 13)
     torch.testing.assert_close(after, before, rtol=0, atol=0)
     history = run.history
     counts = (0, 1) if "spike" in kind else (1, 0)
