@@ -70,23 +70,23 @@ def test_training_processes_share_the_cores(cores: int, processes: int, threads:
         pytest.param(["nodes=1"], "--standalone --nproc-per-node 1", id="one node meets nobody"),
         pytest.param(
             ["nodes=4", "processesPerNode=2"],
-            "--nnodes 4 --nproc-per-node 2 --rdzv-backend c10d --rdzv-endpoint FIRST:29400 --rdzv-id GANG",
+            "--nnodes 4 --node-rank RANK --nproc-per-node 2 --master-addr FIRST --master-port 29400 --rdzv-id GANG",
             id="several nodes meet at the first",
         ),
         pytest.param(
             ["nodes=4", "engine=fsdp"],
-            "--nnodes 4 --nproc-per-node 1 --rdzv-backend c10d --rdzv-endpoint FIRST:29400 --rdzv-id GANG",
+            "--nnodes 4 --node-rank RANK --nproc-per-node 1 --master-addr FIRST --master-port 29400 --rdzv-id GANG",
             id="FSDP is PyTorch's own",
         ),
         pytest.param(
             ["nodes=4", "engine=deepspeed"],
-            "--nnodes 4 --nproc-per-node 1 --rdzv-backend c10d --rdzv-endpoint FIRST:29400 --rdzv-id GANG",
+            "--nnodes 4 --node-rank RANK --nproc-per-node 1 --master-addr FIRST --master-port 29400 --rdzv-id GANG",
             id="DeepSpeed is started by torchrun",
         ),
         pytest.param(
             ["nodes=4", "engine=deepspeed", "deepspeed.launcher=deepspeed"],
-            "--launcher deepspeed --nnodes 4 --nproc-per-node 1 --node-rank RANK --master-addr FIRST "
-            "--master-port 29400",
+            "--launcher deepspeed --nnodes 4 --node-rank RANK --nproc-per-node 1 --master-addr FIRST "
+            "--master-port 29400 --rdzv-id GANG",
             id="or by its own launcher",
         ),
         pytest.param(
@@ -96,7 +96,7 @@ def test_training_processes_share_the_cores(cores: int, processes: int, threads:
         ),
         pytest.param(
             ["nodes=4", "deepspeed.launcher=deepspeed"],
-            "--nnodes 4 --nproc-per-node 1 --rdzv-backend c10d --rdzv-endpoint FIRST:29400 --rdzv-id GANG",
+            "--nnodes 4 --node-rank RANK --nproc-per-node 1 --master-addr FIRST --master-port 29400 --rdzv-id GANG",
             id="but torchrun alone starts training without DeepSpeed",
         ),
     ],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -14,8 +15,7 @@ from mtj_api.load import parse_job
 from mtj_trainer.storage import open_storage
 from mtj_trainer.train.checkpoint import MANIFEST
 from support import curves
-from support.machines import launch, lose
-from support.ports import free_ports
+from support.machines import gang_arguments, launch, lose
 from support.prepared import chorales, prepare_scores
 
 STEPS = 60
@@ -67,16 +67,13 @@ class GangOfTwo:
         self._checkpoints = open_storage(str(job.spec.checkpoint.url))
 
     def start(self) -> list[subprocess.Popen[bytes]]:
-        endpoint = f"127.0.0.1:{free_ports(1)[0]}"
-        return [self._start(node, endpoint) for node in (0, 1)]
+        return [self._start(node, gang) for node, gang in enumerate(gang_arguments(nodes=2))]
 
     def run(self) -> None:
         codes = [machine.wait(900) for machine in self.start()]
         assert codes == [0, 0], self.printed
 
-    def _start(self, node: int, endpoint: str) -> subprocess.Popen[bytes]:
-        gang = ["--nnodes", "2", "--nproc-per-node", "1", "--rdzv-backend", "c10d"]
-        gang += ["--rdzv-endpoint", endpoint, "--rdzv-id", "gang"]
+    def _start(self, node: int, gang: Sequence[str]) -> subprocess.Popen[bytes]:
         program = (
             ["support.delayed_training", str(self._folder), self._held_up] if self._held_up else ["mtj_trainer.train"]
         )

@@ -12,6 +12,7 @@ from pathlib import Path
 import psutil
 
 from mtj_api.contract import TERMINATION_LOG_ENV
+from support.ports import free_ports
 
 TESTS = Path(__file__).parents[1]
 
@@ -48,6 +49,13 @@ class Machine:
     def left(self) -> str:
         """Its last word, as a pod's termination message."""
         return self._left.read_text() if self._left.exists() else ""
+
+
+def gang_arguments(nodes: int) -> list[list[str]]:
+    """What the launcher of each machine is given that they find each other, with a process each."""
+    place = ["--master-addr", "127.0.0.1", "--master-port", str(free_ports(1)[0]), "--rdzv-id", "gang"]
+    gang = ["--nnodes", str(nodes), "--nproc-per-node", "1", *place]
+    return [[*gang, "--node-rank", str(node)] for node in range(nodes)]
 
 
 def launch(

@@ -14,8 +14,7 @@ from mtj_api.contract import ExitCode
 from mtj_trainer.train.launch import parse
 from mtj_trainer.train.launchers import Failure
 from mtj_trainer.train.supervisor import LOST, sentence, verdict
-from support.machines import Machine
-from support.ports import free_ports
+from support.machines import Machine, gang_arguments
 from support.witness import eventually
 
 PEER_LOST, INTERRUPTED, WRONG_JOB, OUT_OF_MEMORY, CRASHED = (
@@ -86,9 +85,8 @@ def test_a_sentence_is_said_where_no_process_can(code: ExitCode, failures: list[
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["-m", "x"], "either --standalone or --rdzv-endpoint is needed"),
-        (["--launcher", "deepspeed", "--rdzv-endpoint", "a:1", "-m", "x"], "--standalone or --master-addr is needed"),
-        (["--rdzv-endpoint", "somewhere", "-m", "x"], "--rdzv-endpoint must be HOST:PORT"),
+        (["-m", "x"], "either --standalone or --master-addr is needed"),
+        (["--nnodes", "2", "--node-rank", "2", "--master-addr", "a", "-m", "x"], "--node-rank must be from 0 to 1"),
         (["--standalone"], "the following arguments are required: -m"),
     ],
 )
@@ -139,16 +137,9 @@ def test_a_stop_lets_every_process_save(machines: ExitStack, tmp_path: Path, lau
 
 def pair(machines: ExitStack, folder: Path, launcher: str, parts: tuple[str, str]) -> list[Machine]:
     """Two machines of a gang with a process each; the first hosts the store."""
-    port = free_ports(1)[0]
     found = []
-    for node in (0, 1):
-        place = (
-            ["--rdzv-backend", "c10d", "--rdzv-endpoint", f"127.0.0.1:{port}", "--rdzv-id", "pair"]
-            if launcher == "torchrun"
-            else ["--node-rank", str(node), "--master-addr", "127.0.0.1", "--master-port", str(port)]
-        )
-        arguments = ["--launcher", launcher, "--nnodes", "2", "--nproc-per-node", "1", *place]
-        machine = started(machines, Machine(folder, *arguments, parts=parts, name=str(node)))
+    for node, gang in enumerate(gang_arguments(nodes=2)):
+        machine = started(machines, Machine(folder, "--launcher", launcher, *gang, parts=parts, name=str(node)))
         if node == 0:
             eventually(lambda: "1 of 2 machines are here" in machine.printed, 60)  # noqa: B023 - at once
         found.append(machine)
@@ -193,11 +184,11 @@ def test_a_stop_while_libraries_are_loaded_is_heeded_at_once(machines: ExitStack
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("endpoint", ["no-such-machine.invalid:29400", "192.0.2.1:29400"])
+@pytest.mark.parametrize("first", ["no-such-machine.invalid", "192.0.2.1"])
 def test_a_first_machine_that_is_not_there_yet_is_waited_for_until_told_otherwise(
-    machines: ExitStack, tmp_path: Path, endpoint: str
+    machines: ExitStack, tmp_path: Path, first: str
 ) -> None:
-    arguments = ("--nnodes", "2", "--rdzv-endpoint", endpoint)
+    arguments = ("--nnodes", "2", "--node-rank", "1", "--master-addr", first)
     machine = started(machines, Machine(tmp_path, *arguments, parts=("done", "done")))
     eventually(lambda: "waiting for" in machine.printed, 60)
     machine.process.send_signal(signal.SIGTERM)

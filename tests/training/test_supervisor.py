@@ -54,7 +54,7 @@ def own_signals(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 def test_a_signal_is_heeded_even_where_python_drops_what_its_handler_raises(
     number: signal.Signals, code: ExitCode, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    gang = Gang("127.0.0.1", 0, 1, "alone")
+    gang = Gang("127.0.0.1", 0, 1, 0, "alone")
     supervisor = Supervisor(Forgetful(number), gang)
     watchdog = Watchdog(gang, tmp_path, 1, 0.0, "", supervisor.end_hung)
     assert supervisor.run(watchdog)[0] == code

@@ -13,8 +13,7 @@ import pytest
 from mtj_api.contract import ExitCode
 from mtj_trainer.train.supervisor import LOST
 from mtj_trainer.train.watchdog import KEEP
-from support.machines import Machine, lose
-from support.ports import free_ports
+from support.machines import Machine, gang_arguments, lose
 from support.witness import eventually
 
 pytestmark = pytest.mark.slow
@@ -36,9 +35,10 @@ def alone(machines: ExitStack, folder: Path, launcher: str, *parts: str) -> Mach
 
 
 def gang_of_two(machines: ExitStack, folder: Path, *parts: str) -> list[Machine]:
-    endpoint = f"127.0.0.1:{free_ports(1)[0]}"
-    gang = ("--nnodes", "2", "--nproc-per-node", "1", "--rdzv-endpoint", endpoint, "--rdzv-id", "gang")
-    return [watched(machines, folder, *gang, parts=parts, name=str(node)) for node in (0, 1)]
+    return [
+        watched(machines, folder, *gang, parts=parts, name=str(node))
+        for node, gang in enumerate(gang_arguments(nodes=2))
+    ]
 
 
 def says(machine: Machine, words: str) -> bool:

@@ -206,12 +206,9 @@ def _rendezvous(training: Training, nodes: int, site: Site) -> tuple[str, ...]:
     processes = ("--nproc-per-node", str(training.processes_per_node))
     if site.nodes is None or nodes == 1:
         return (*launcher, "--standalone", *processes)
-    gang = (*launcher, "--nnodes", str(nodes), *processes)
-    if by_deepspeed:
-        meeting = ("--master-addr", site.nodes.first, "--master-port", str(RENDEZVOUS_PORT))
-        return (*gang, "--node-rank", site.nodes.rank, *meeting)
-    endpoint = f"{site.nodes.first}:{RENDEZVOUS_PORT}"
-    return (*gang, "--rdzv-backend", "c10d", "--rdzv-endpoint", endpoint, "--rdzv-id", site.nodes.gang)
+    gang = (*launcher, "--nnodes", str(nodes), "--node-rank", site.nodes.rank, *processes)
+    place = ("--master-addr", site.nodes.first, "--master-port", str(RENDEZVOUS_PORT))
+    return (*gang, *place, "--rdzv-id", site.nodes.gang)
 
 
 def _cores(site: Site, stage: str) -> int | None:

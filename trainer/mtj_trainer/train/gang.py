@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 
-from torch.distributed import DistError, DistNetworkError, PrefixStore, TCPStore  # type: ignore[attr-defined]
+from torch.distributed import DistError, PrefixStore, TCPStore  # type: ignore[attr-defined]
 
 from mtj_api.contract import ExitCode
 
@@ -23,6 +23,9 @@ together."""
 
 FAREWELL_SECONDS = 10.0
 """How long the host of the store stays for machines that leave in order, too."""
+
+LOOPBACK = "127.0.0.1"
+"""Where a machine reaches itself."""
 
 JOINED, LEAVING, BROKEN = "joined", "leaving", "broken"
 MOVED, HUNG, WITNESS = "moved", "hung", "witness"
@@ -35,28 +38,27 @@ class Gang:
         host: name or address of the first machine; it may not be known yet.
         port: where the store listens; 0 takes any free one, for a gang of one.
         nodes: machines in all.
+        rank: this machine's number among them, from 0; the first hosts the store.
         name: tells this gang from one that was there before it.
         say: is told what is waited for.
-
-    Attributes:
-        member: this machine's number among them, from 1, in the order in which they joined; 0 before that.
     """
 
-    def __init__(self, host: str, port: int, nodes: int, name: str, say: Callable[[str], None] = print) -> None:
+    def __init__(
+        self, host: str, port: int, nodes: int, rank: int, name: str, say: Callable[[str], None] = print
+    ) -> None:
         self.host = host
         self.port = port
         self.nodes = nodes
+        self.rank = rank
         self.name = name
         self._say = say
-        self._hosts = False
         self._over = threading.Event()
         self._store: PrefixStore | None = None
-        self.member = 0
 
     def join(self) -> None:
         """Return when all machines are here. A signal handler may raise out of it."""
-        self._store = PrefixStore(f"gang/{self.name}", self._connected())
-        self.member = here = self._store.add(JOINED, 1)
+        self._store = PrefixStore(f"gang/{self.name}", self._connected() if self.rank else self._hosted())
+        here = self._store.add(JOINED, 1)
         said, pauses = 0, _pauses()
         while here < self.nodes:
             if here != said:
@@ -79,7 +81,7 @@ class Gang:
                 self._store.set(BROKEN, str(int(code)))
             gone = self._store.add(LEAVING, 1)
             deadline = time.monotonic() + FAREWELL_SECONDS
-            while self._hosts and code in (ExitCode.DONE, ExitCode.INTERRUPTED) and gone < self.nodes:
+            while self.rank == 0 and code in (ExitCode.DONE, ExitCode.INTERRUPTED) and gone < self.nodes:
                 if time.monotonic() > deadline:
                     return
                 time.sleep(0.05)
@@ -103,11 +105,11 @@ class Gang:
 
     def testify(self, said: str) -> None:
         """Leave what this machine knows of a hang."""
-        self._joined.set(f"{WITNESS}/{self.member}", said)
+        self._joined.set(f"{WITNESS}/{self.rank}", said)
 
     def testimonies(self) -> list[str]:
         """What the machines have left so far."""
-        keys = [f"{WITNESS}/{member}" for member in range(1, self.nodes + 1)]
+        keys = [f"{WITNESS}/{rank}" for rank in range(self.nodes)]
         return [self._joined.get(key).decode() for key in keys if self._joined.check([key])]
 
     @property
@@ -128,13 +130,7 @@ class Gang:
             return
 
     def _connected(self) -> TCPStore:
-        """The store: hosted here where the address is this machine's and still free."""
-        if any(_is_here(address) for address in self._addresses()):
-            with suppress(DistNetworkError, OSError):  # taken: on one machine, several may play a gang
-                store = self._hosted()
-                self._hosts = True
-                self.port = store.port
-                return store
+        """The store of the first machine, once its name means anything and it answers."""
         if not _answers(self.host, self.port):
             self._say(f"waiting for {self.host}:{self.port}")
             pauses = _pauses()
@@ -143,26 +139,22 @@ class Gang:
         return TCPStore(self.host, self.port, is_master=False, wait_for_workers=False)
 
     def _hosted(self) -> TCPStore:
-        """The store, hosted here. It asks nobody who they are, so a gang of one has it where it alone can reach it."""
-        if self.nodes > 1:
-            return TCPStore(self.host, self.port, is_master=True, wait_for_workers=False)
-        listener = socket.create_server((self.host, self.port))  # a TCPStore by itself listens on every address
-        port, handed_over = listener.getsockname()[1], listener.detach()
-        return TCPStore(self.host, port, is_master=True, wait_for_workers=False, master_listen_fd=handed_over)
+        """The store, hosted here, and shared with torchrun, which would host one of its own at the same port.
 
-    def _addresses(self) -> list[tuple[socket.AddressFamily, tuple[str, int]]]:
-        """What the host's name means, once it means anything: on a cluster a name comes with its machine."""
-        said, pauses = False, _pauses()
-        while True:
-            try:
-                found = socket.getaddrinfo(self.host, None, type=socket.SOCK_STREAM)
-            except socket.gaierror:
-                if not said:
-                    self._say(f"waiting for the name {self.host}")
-                    said = True
-                time.sleep(next(pauses))
-            else:
-                return [(family, (str(address[0]), 0)) for family, _, _, _, address in found]
+        It asks nobody who they are, so a gang of one has it where it alone can reach it.
+        """
+        if self.nodes > 1:
+            return TCPStore(LOOPBACK, self.port, is_master=True, wait_for_workers=False, multi_tenant=True)
+        listener = socket.create_server((self.host, self.port))  # a TCPStore by itself listens on every address
+        self.port, handed_over = listener.getsockname()[1], listener.detach()
+        return TCPStore(
+            self.host,
+            self.port,
+            is_master=True,
+            wait_for_workers=False,
+            multi_tenant=True,
+            master_listen_fd=handed_over,
+        )
 
 
 def _pauses() -> Iterator[float]:
@@ -171,16 +163,6 @@ def _pauses() -> Iterator[float]:
     while True:
         yield pause
         pause = min(LOOK_SECONDS, 1.5 * pause)
-
-
-def _is_here(place: tuple[socket.AddressFamily, tuple[str, int]]) -> bool:
-    family, address = place
-    with socket.socket(family) as probe:
-        try:
-            probe.bind(address)
-        except OSError:
-            return False
-    return True
 
 
 def _answers(host: str, port: int) -> bool:

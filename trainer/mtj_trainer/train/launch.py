@@ -1,10 +1,10 @@
 """``python -m mtj_trainer.train.launch``: the training processes of this machine, alone or as one of a gang.
 
     --standalone --nproc-per-node P -m MODULE ...
-    --nnodes N --nproc-per-node P --rdzv-backend c10d --rdzv-endpoint HOST:PORT --rdzv-id ID -m MODULE ...
-    --launcher deepspeed --nnodes N --node-rank R --nproc-per-node P --master-addr HOST --master-port PORT -m MODULE ...
+    --nnodes N --node-rank R --nproc-per-node P --master-addr HOST --master-port PORT --rdzv-id ID -m MODULE ...
 
-With --hang-seconds S, processes that do not go on for so long are ended, and their stacks written below --stacks URL.
+With --launcher deepspeed, it is DeepSpeed's instead of torchrun. With --hang-seconds S, processes that do not go on for
+so long are ended, and their stacks written below --stacks URL.
 The exit status keeps the contract of ``mtj_api.contract``: it is that of the process that was the cause.
 """
 
@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import logging
 import os
-import re
 import signal
 import sys
 import tempfile
@@ -39,17 +38,18 @@ def launch(options: argparse.Namespace) -> int:
     for name, value in QUIET.items():  # before torch is imported, which reads them then
         os.environ.setdefault(name, value)
     logging.disable(logging.ERROR)  # what torchrun tells of stops and failures: the processes' sentences say more
-    from mtj_trainer.train.gang import Gang
+    from mtj_trainer.train.gang import LOOPBACK, Gang
     from mtj_trainer.train.launchers import DeepSpeedLauncher, Launcher, Torchrun
     from mtj_trainer.train.pulse import PULSES_ENV
     from mtj_trainer.train.supervisor import Supervisor
     from mtj_trainer.train.watchdog import Watchdog
 
     nodes = 1 if options.standalone else options.nnodes
-    gang = Gang(*_place(options), nodes, options.rdzv_id, _say)
+    host, port = (LOOPBACK, 0) if options.standalone else (options.master_addr, options.master_port)
+    gang = Gang(host, port, nodes, options.node_rank, options.rdzv_id, _say)
     launcher: Launcher
     if options.launcher == "deepspeed":
-        launcher = DeepSpeedLauncher(options.command, options.nproc_per_node, gang, options.node_rank)
+        launcher = DeepSpeedLauncher(options.command, options.nproc_per_node, gang)
     else:
         launcher = Torchrun(options.command, options.nproc_per_node, gang)
     supervisor = Supervisor(launcher, gang)
@@ -71,33 +71,19 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--standalone", action="store_true", help="this machine alone")
     parser.add_argument("--nnodes", type=int, default=1, help="machines")
     parser.add_argument("--nproc-per-node", type=int, default=1, help="processes on each")
-    parser.add_argument("--node-rank", type=int, default=0, help="this machine's number, for DeepSpeed's launcher")
-    parser.add_argument("--rdzv-backend", choices=("c10d",), default="c10d")
-    parser.add_argument("--rdzv-endpoint", default="", help="HOST:PORT of the first machine, for torchrun")
+    parser.add_argument("--node-rank", type=int, default=0, help="this machine's number, from 0")
+    parser.add_argument("--master-addr", default="", help="the first machine's name or address")
+    parser.add_argument("--master-port", type=int, default=RENDEZVOUS_PORT, help="where the gang meets there")
     parser.add_argument("--rdzv-id", default="train", help="tells this gang from others at the same place")
-    parser.add_argument("--master-addr", default="", help="the first machine, for DeepSpeed's launcher")
-    parser.add_argument("--master-port", type=int, default=RENDEZVOUS_PORT)
     parser.add_argument("--hang-seconds", type=float, default=0.0, help="after which a step hangs; 0 is never")
     parser.add_argument("--stacks", default="", help="URL below which the stacks of a hang are written")
     parser.add_argument("-m", dest="command", nargs=argparse.REMAINDER, required=True, help="module and arguments")
     options = parser.parse_args(arguments)
-    place = options.rdzv_endpoint if options.launcher == "torchrun" else options.master_addr
-    if not options.standalone and not place:
-        needed = "--rdzv-endpoint" if options.launcher == "torchrun" else "--master-addr"
-        parser.error(f"either --standalone or {needed} is needed")
-    if options.rdzv_endpoint and not re.fullmatch(r".+:\d+", options.rdzv_endpoint):
-        parser.error("--rdzv-endpoint must be HOST:PORT")
+    if not options.standalone and not options.master_addr:
+        parser.error("either --standalone or --master-addr is needed")
+    if not options.standalone and not 0 <= options.node_rank < options.nnodes:
+        parser.error(f"--node-rank must be from 0 to {options.nnodes - 1}, as --nnodes is {options.nnodes}")
     return options
-
-
-def _place(options: argparse.Namespace) -> tuple[str, int]:
-    """Where the gang meets: a machine that is alone takes any free port."""
-    if options.standalone:
-        return "127.0.0.1", 0
-    if options.launcher == "deepspeed":
-        return options.master_addr, options.master_port
-    host, _, port = options.rdzv_endpoint.rpartition(":")
-    return host, int(port)
 
 
 def _leave(_number: int, _frame: FrameType | None) -> None:

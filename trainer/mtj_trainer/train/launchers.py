@@ -18,14 +18,11 @@ from typing import Protocol
 
 import psutil
 import torch
+from torch.distributed import DistError
 from torch.distributed import run as torchrun
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError, ProcessFailure
-from torch.distributed.elastic.rendezvous import RendezvousError
 
 from mtj_trainer.train.gang import Gang
-
-JOIN_SECONDS = 24 * 60 * 60
-"""Torchrun's limit for a rendezvous. All machines are there when it begins; if one dies amid it, the gang notices."""
 
 TORCHRUN_GRACE_SECONDS = 30
 """After the first failure, torchrun gives the processes beside it so long before it kills them."""
@@ -70,6 +67,9 @@ class Launcher(Protocol):
 class Torchrun:
     """torchrun, in this process.
 
+    Its machines meet at the gang's store, by the numbers that they have: the gang has waited for all of them, so there
+    is nothing to agree on, which would take torchrun's other ways to meet a second.
+
     Args:
         command: module and arguments of a training process.
         processes: how many.
@@ -85,14 +85,14 @@ class Torchrun:
         """See ``Launcher.run``."""
         gang = self._gang
         arguments = ["--nnodes", str(gang.nodes), "--nproc-per-node", str(self._processes), "--max-restarts", "0"]
-        arguments += ["--rdzv-backend", "c10d", "--rdzv-endpoint", f"{gang.host}:{gang.port}", "--rdzv-id", gang.name]
-        arguments += ["--rdzv-conf", f"is_host=0,join_timeout={JOIN_SECONDS}"]  # the gang hosts the store
+        arguments += ["--node-rank", str(gang.rank), "--rdzv-id", gang.name]
+        arguments += ["--master-addr", gang.host, "--master-port", str(gang.port)]
         arguments += ["--signals-to-handle", UNHANDLED, "-m", *self._command]
         try:
             torchrun.main(arguments)
         except ChildFailedError as error:
             return _failures(error.failures)
-        except RendezvousError as error:
+        except DistError as error:
             raise GangBrokeUp from error
         return []
 
@@ -110,21 +110,19 @@ class DeepSpeedLauncher:
         command: module and arguments of a training process.
         processes: how many.
         gang: the machines, which have joined when this runs.
-        node: this machine's number.
     """
 
-    def __init__(self, command: Sequence[str], processes: int, gang: Gang, node: int) -> None:
+    def __init__(self, command: Sequence[str], processes: int, gang: Gang) -> None:
         machines = {f"machine{number}": list(range(processes)) for number in range(gang.nodes)}
         self._world = base64.urlsafe_b64encode(json.dumps(machines).encode()).decode()
         self._command = command
         self._gang = gang
-        self._node = node
         self._child: subprocess.Popen[bytes] | None = None
 
     def run(self) -> list[Failure]:
         """See ``Launcher.run``."""
         command = [sys.executable, "-m", "deepspeed.launcher.launch", f"--world_info={self._world}"]
-        command += ["--node_rank", str(self._node), "--no_local_rank", "--log_level", "critical"]
+        command += ["--node_rank", str(self._gang.rank), "--no_local_rank", "--log_level", "critical"]
         command += ["--master_addr", self._gang.host, "--master_port", str(self._gang.port)]
         command += ["--module", *self._command]
         environment = {**os.environ, "TORCHELASTIC_USE_AGENT_STORE": "True", "TORCHELASTIC_RESTART_COUNT": "0"}

@@ -149,7 +149,7 @@ class Watchdog:
     @property
     def _name(self) -> str:
         """This machine's; on one host, several may play a gang."""
-        return f"{self._host}-{self._gang.member}"
+        return f"{self._host}-{self._gang.rank}"
 
 
 class Errand:
