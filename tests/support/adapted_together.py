@@ -21,6 +21,7 @@ from mtj_trainer.adaptation import MUSICGEN, adapt
 from mtj_trainer.train.distributed import World, join_world
 from mtj_trainer.train.engine import Engine, Weights, make_engine
 from mtj_trainer.train.optimization import AveragedWeights
+from support.gpus import share_gpus
 from support.judging import every_step_is_good
 from support.tiny_musicgen import Conditioned, inputs, tiny_musicgen
 
@@ -41,6 +42,7 @@ class Run:
         torch.manual_seed(0)
         if settings.strategy != "full":
             adapt(model, settings, MUSICGEN)
+        model.to(world.device)
         self.engine: Engine = make_engine(model, MUSICGEN.blocks_of(model), settings, world, "fp32")
         self.averaged = AveragedWeights(self.engine.parts(), 0.5, self.engine.refresh)
         self.losses: list[float] = []
@@ -48,7 +50,8 @@ class Run:
     def steps(self, first: int, last: int) -> None:
         self.engine.model.train()
         for step in range(first, last):
-            codes, states, mask = inputs(ROWS, seed=step * self._world.size + self._world.rank)
+            given = inputs(ROWS, seed=step * self._world.size + self._world.rank)
+            codes, states, mask = (tensor.to(self._world.device) for tensor in given)
             self.engine.begin_pass(last=True)
             logits = self.engine.parallel(codes, states, mask)
             loss = torch.nn.functional.cross_entropy(logits[:, :-1].flatten(0, 1), codes.flatten(0, 1)[:, 1:].flatten())
@@ -96,6 +99,7 @@ def _copied(state: Any, world: World) -> Any:
 
 
 if __name__ == "__main__":
+    share_gpus()
     with join_world() as joined:
         for wanted in json.loads(sys.argv[2]):
             run(joined, Path(sys.argv[1]), **wanted)

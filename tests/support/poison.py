@@ -36,8 +36,9 @@ BY_NAME = {
 
 @dataclass(frozen=True)
 class PoisonedBatch(Batch):
-    """A batch that knows whether it is."""
+    """A batch that knows where in the stream its examples are, and whether one of them is poisoned."""
 
+    positions: Sequence[int]
     poison: Poison | None
 
 
@@ -57,7 +58,8 @@ class PoisonedFamily(SymbolicFamily):
     def batch(self, positions: Sequence[int]) -> PoisonedBatch:
         batch = super().batch(positions)
         parts = {part.name: getattr(batch, part.name) for part in fields(Batch)}
-        return PoisonedBatch(**parts, poison=self._poison if any(map(self._poisoned, positions)) else None)
+        poison = self._poison if any(map(self._poisoned, positions)) else None
+        return PoisonedBatch(**parts, positions=list(positions), poison=poison)
 
     def loss(self, model: nn.Module, batch: Batch) -> Loss:
         total = super().loss(model, batch).total

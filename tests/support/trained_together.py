@@ -27,6 +27,7 @@ from mtj_trainer.train.distributed import World, join_world
 from mtj_trainer.train.loop import Intervals, Trainer
 from mtj_trainer.train.metrics import TrainingMetrics
 from mtj_trainer.train.observe import Observer
+from support.gpus import share_gpus
 from support.poison import BY_NAME, PoisonedBatch, PoisonedFamily
 
 JOB = """
@@ -55,20 +56,13 @@ class Recorded(PoisonedFamily):
 
     def __init__(self, *parts: Any, size: int, **poison: Any) -> None:
         super().__init__(*parts, **poison)
-        self.taken: dict[int, list[list[int]]] = {}
-        self._made: dict[int, tuple[Batch, list[int]]] = {}
+        self.taken: dict[int, list[Sequence[int]]] = {}
         self._size = size
-
-    def batch(self, positions: Sequence[int]) -> PoisonedBatch:
-        """See ``Family.batch``."""
-        made = super().batch(positions)
-        self._made[id(made)] = (made, list(positions))
-        return made
 
     def loss(self, model: nn.Module, batch: Batch) -> Loss:
         """See ``Family.loss``."""
-        _, positions = self._made[id(batch)]
-        self.taken.setdefault(positions[0] // self._size, []).append(positions)
+        assert isinstance(batch, PoisonedBatch)
+        self.taken.setdefault(batch.positions[0] // self._size, []).append(batch.positions)
         return super().loss(model, batch)
 
 
@@ -143,6 +137,7 @@ def _should_stop(step: Callable[[], int], stop_after: int, lose_after: int | Non
 
 
 if __name__ == "__main__":
+    share_gpus()
     with join_world() as joined:
         for run in json.loads(sys.argv[1]):
             train(joined, **run)

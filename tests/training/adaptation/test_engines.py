@@ -57,10 +57,11 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         {"name": f"{one} to {other}", "training": settings("dora", one), "then": settings("dora", other)}
         for one, other in STOPPED
     ]
+    path = f"{TESTS}:{os.environ.get('PYTHONPATH', '')}"
     launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     done = subprocess.run(
         [*launch, adapted_together.__file__, str(folder), json.dumps(runs)],
-        env=os.environ | {"PYTHONPATH": str(TESTS), "OMP_NUM_THREADS": "1", "TRANSFORMERS_VERBOSITY": "error"},
+        env=os.environ | {"PYTHONPATH": path, "OMP_NUM_THREADS": "1", "TRANSFORMERS_VERBOSITY": "error"},
         capture_output=True,
         text=True,
     )

@@ -6,7 +6,7 @@ A row is ``[prefix][BEGIN t0 t1 ...]``; its targets are the next tokens, and tho
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -38,11 +38,11 @@ class Batch:
     def to(self, device: torch.device) -> Batch:
         if device.type == "cpu":
             return self
-        return Batch(
-            self.tokens.to(device, non_blocking=True),
-            self.features.to(device, non_blocking=True),
-            self.targets.to(device, non_blocking=True),
-            self.counted,
+        return replace(
+            self,
+            tokens=self.tokens.to(device, non_blocking=True),
+            features=self.features.to(device, non_blocking=True),
+            targets=self.targets.to(device, non_blocking=True),
         )
 
 
