@@ -25,7 +25,8 @@ pytestmark = [
 
 SPLIT = {"split": {"train": 0.8, "validation": 0.1, "test": 0.1, "keepTogether": []}}
 SOUND = {**SPLIT, "modalities": ["audio"], "audio": {"sampleRate": 16_000, "channels": 1}}
-SMALL = {"layers": 2, "width": 128, "heads": 2, "context": 128}
+SMALL = {"layers": 2, "width": 128, "heads": 2, "context": 512}
+"""Long enough that attention is computed in several blocks, which could be added up in any order."""
 FAMILIES: dict[str, dict[str, Any]] = {
     "symbolic": {
         "dataset": {**SPLIT, "modalities": ["midi"], "midi": {"tokenizer": "grid"}},

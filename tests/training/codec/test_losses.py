@@ -23,6 +23,7 @@ from mtj_trainer.families.codec.spectral import (
     MelDistance,
     Spectrograms,
     mel_filters,
+    short_time_fourier,
     stft_distance,
 )
 
@@ -31,6 +32,18 @@ AUDIO = {
     "a tone": lambda: 0.5 * torch.sin(torch.arange(8000) * 0.1)[None].repeat(3, 1),
     "silence": lambda: torch.zeros(3, 8000),
 }
+
+
+@pytest.mark.parametrize("normalized", [False, True])
+@pytest.mark.parametrize(("fft", "hop", "window"), [*RESOLUTIONS, (256, 64, 256)])
+def test_a_transform_and_its_gradient_are_those_of_torch(fft: int, hop: int, window: int, normalized: bool) -> None:
+    audio = AUDIO["noise"]().requires_grad_()
+    hann = torch.hann_window(window)
+    ours = short_time_fourier(audio, fft, hop, hann, normalized=normalized)
+    theirs = torch.stft(audio, fft, hop, window, hann, normalized=normalized, return_complex=True)
+    assert torch.equal(ours, theirs)
+    gradients = [torch.autograd.grad(bins.abs().sum(), audio)[0] for bins in (ours, theirs)]
+    torch.testing.assert_close(*gradients)
 
 
 @pytest.mark.parametrize(("decoded", "reference"), [("noise", "a tone"), ("a tone", "noise"), ("silence", "noise")])

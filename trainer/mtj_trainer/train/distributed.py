@@ -17,6 +17,7 @@ from torch import Tensor
 from torch.distributed.rendezvous import rendezvous
 
 from mtj_trainer.stage import PeerLost
+from mtj_trainer.train.repeatable import compute_the_same_again
 
 if TYPE_CHECKING:
     from torch._C._distributed_c10d import Store
@@ -97,6 +98,7 @@ def join_world() -> Iterator[World]:
     """
     rank, local_rank, size = (int(os.environ.get(name, fallback)) for name, fallback in _TORCHRUN)
     if torch.cuda.is_available():
+        compute_the_same_again()
         device = torch.device("cuda", local_rank % torch.cuda.device_count())
         torch.cuda.set_device(device)
     else:

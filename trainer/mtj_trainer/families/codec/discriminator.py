@@ -14,6 +14,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import weight_norm
 
+from mtj_trainer.families.codec.spectral import short_time_fourier
+
 WINDOWS = (1024, 512, 256)
 CHANNELS = 16
 
@@ -57,7 +59,7 @@ class _Resolution(nn.Module):
 
     def forward(self, audio: Tensor) -> Verdict:
         hann = self.get_buffer("hann")
-        bins = torch.stft(audio, self.window, self.window // 4, self.window, hann, normalized=True, return_complex=True)
+        bins = short_time_fourier(audio, self.window, self.window // 4, hann, normalized=True)
         hidden = torch.view_as_real(bins).permute(0, 3, 2, 1)
         features = []
         for layer in self.layers:

@@ -38,6 +38,22 @@ _FAINTEST_BAND = 1e-5
 """Of a mel band's magnitude (Kumar et al. 2023)."""
 
 
+def short_time_fourier(audio: Tensor, fft: int, hop: int, window: Tensor, *, normalized: bool = False) -> Tensor:
+    """(B, N) to complex (B, fft // 2 + 1, 1 + N // hop), with both ends mirrored as ``torch.stft`` does.
+
+    Its own mirroring has a gradient that a GPU adds up in another order each time.
+
+    Args:
+        audio: longer than half of ``fft``.
+        fft, hop: in samples.
+        window: of at most ``fft`` samples.
+        normalized: divided by the root of ``fft``.
+    """
+    half = fft // 2
+    mirrored = torch.cat([audio[:, 1 : half + 1].flip(-1), audio, audio[:, -half - 1 : -1].flip(-1)], dim=-1)
+    return torch.stft(mirrored, fft, hop, len(window), window, center=False, normalized=normalized, return_complex=True)
+
+
 class Spectrograms(nn.Module):
     """Magnitudes of short-time Fourier transforms."""
 
@@ -52,7 +68,7 @@ class Spectrograms(nn.Module):
 
     def _magnitudes(self, audio: Tensor, fft: int, hop: int, window: int) -> Tensor:
         hann = self.get_buffer(f"hann{window}")
-        bins = torch.view_as_real(torch.stft(audio, fft, hop, window, hann, return_complex=True))
+        bins = torch.view_as_real(short_time_fourier(audio, fft, hop, hann))
         return bins.square().sum(dim=-1).clamp(min=FAINTEST).sqrt()
 
 

@@ -105,6 +105,9 @@ class ZeroEngine:
             hook.remove()
         if not left_out:
             judge(torch.tensor(torch.inf, device=self._world.device), None)
+        if self._stage == 3 and self._world.device.type == "cuda":
+            # Weights are gathered on a stream of DeepSpeed's own, which does not wait until they are changed.
+            torch.cuda.current_stream().synchronize()
 
     def parts(self) -> Weights:
         """See ``Engine.parts``: with stage 3 an equal share of each parameter, flat, and before it all of it."""
@@ -221,12 +224,13 @@ class ZeroEngine:
 def _config(settings: Training, world: World) -> dict[str, Any]:
     """DeepSpeed's configuration: https://www.deepspeed.ai/docs/config-json"""
     cpu = {"device": "cpu"}
-    zero: dict[str, Any] = {"stage": settings.deepspeed.zero_stage, "overlap_comm": world.device.type == "cuda"}
+    stage = settings.deepspeed.zero_stage
+    zero: dict[str, Any] = {"stage": stage, "overlap_comm": stage == 3 and world.device.type == "cuda"}
     if settings.deepspeed.offload != "none":
         zero["offload_optimizer"] = cpu
     if settings.deepspeed.offload == "all":
         zero["offload_param"] = cpu
-    if settings.deepspeed.zero_stage == 3:
+    if stage == 3:
         zero["stage3_param_persistence_threshold"] = 0  # else small ones lie on every process besides
     return {
         "train_micro_batch_size_per_gpu": sequences_in_a_pass(settings, world.size),
