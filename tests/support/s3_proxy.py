@@ -23,11 +23,16 @@ class Fault(Enum):
     AWAY = "the connection is closed without an answer"
     BUSY = "503 Slow Down"
     DENIED = "403 Access Denied"
+    FULL = "403 Quota Exceeded, as Ceph answers when a bucket's quota is used up"
     CUT = "the connection is closed in the middle of the larger of its body and that of its answer"
     SLOW = "it is passed on in small pieces with pauses between them"
 
 
-_ANSWERS = {Fault.BUSY: ("503 Slow Down", "SlowDown"), Fault.DENIED: ("403 Forbidden", "AccessDenied")}
+_ANSWERS = {
+    Fault.BUSY: ("503 Slow Down", "SlowDown"),
+    Fault.DENIED: ("403 Forbidden", "AccessDenied"),
+    Fault.FULL: ("403 Forbidden", "QuotaExceeded"),
+}
 _PIECE, _PAUSE_SECONDS = 64 << 10, 0.001
 
 

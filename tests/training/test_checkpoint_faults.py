@@ -63,7 +63,7 @@ def is_whole(storage: Storage, step: int) -> bool:
     return restored is not None and restored.state.step == step and bool((restored.weights["layer"] == step).all())
 
 
-@pytest.mark.parametrize("fault", [Fault.AWAY, Fault.BUSY, Fault.CUT])
+@pytest.mark.parametrize("fault", [Fault.AWAY, Fault.BUSY, Fault.CUT, Fault.FULL])
 def test_what_passes_is_waited_for(storage: Storage, proxy: S3Proxy, fault: Fault) -> None:
     lines: list[str] = []
     folder = CheckpointFolder(storage, keep=1, patience=SOON, say=lines.append)
@@ -74,9 +74,8 @@ def test_what_passes_is_waited_for(storage: Storage, proxy: S3Proxy, fault: Faul
     assert is_whole(storage, 10)
     assert folder.faults == Faults(failed=4)
     failing, again = lines
-    assert failing.startswith(
-        f"warning: no checkpoint could be written ({storage.url}/step-00000010/optimizer.pt: http"
-    )
+    assert failing.startswith(f"warning: no checkpoint could be written ({storage.url}/step-00000010/optimizer.pt: ")
+    assert ("the bucket is full (QuotaExceeded); make room, or raise its quota" in failing) == (fault is Fault.FULL)
     assert again.startswith("checkpoints are written again, after ")
 
 

@@ -36,6 +36,9 @@ _READ_TIMEOUT = timedelta(seconds=60)
 _REQUEST_TIMEOUT = timedelta(hours=6)
 """For a whole request, which for a large file is long; a stalled one ends by the read timeout."""
 
+_FULL = ("QuotaExceeded", "XMinioAdminBucketQuotaExceeded", "XMinioStorageFull")
+"""What Ceph and MinIO answer when a bucket's quota is used up, or the disks are: some with 403, and yet it passes."""
+
 _CREDENTIALS = "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
 
 
@@ -163,6 +166,10 @@ class S3Storage(Storage):
             return JobError("the bucket is in another region", where=where, instead="set AWS_REGION to it")
         if code in ("InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "401"):
             return JobError(f"S3 refused the credentials ({code})", where=where, instead=_CREDENTIALS)
+        if code in _FULL:
+            return StorageUnavailable(
+                f"the bucket is full ({code})", where=where, instead="make room, or raise its quota"
+            )
         if code in ("AccessDenied", "403"):
             return JobError(
                 f"S3 does not allow this ({code})",
