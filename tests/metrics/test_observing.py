@@ -47,7 +47,9 @@ def output(tmp_path: Path) -> Output:
 
 @pytest.fixture
 def observer(output: Output) -> Observer:
-    return Observer(TrainingMetrics("small", 0, 0, 0), Curves(output, 0), ScalarEvents(output, 0))
+    return Observer(
+        TrainingMetrics("small", 0, 0, 0), Curves(output, output.child("checkpoints"), 0), ScalarEvents(output, 0)
+    )
 
 
 def written(output: Output) -> list[int]:

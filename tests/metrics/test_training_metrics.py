@@ -72,6 +72,16 @@ NO_TROUBLE = {
 NOTHING = dict.fromkeys(("loss", "learning_rate", "tokens_per_second", "eta_seconds", "checkpoint", "gpu_idle"))
 
 
+@pytest.mark.parametrize("address", ["127.0.0.1", "[::1]"])
+def test_others_are_answered_at_every_address(port: int, address: str) -> None:
+    metrics = TrainingMetrics("chorales", 3, 0, port)
+    try:
+        with urllib.request.urlopen(f"http://{address}:{port}/metrics", timeout=10) as answer:
+            assert b"mtj_train" in answer.read()
+    finally:
+        metrics.close()
+
+
 def test_before_the_first_logged_step(metrics: TrainingMetrics, port: int) -> None:
     assert scrape(port) == {"mtj_train_checkpoint_seconds_total": 0.0} | NO_TROUBLE
     beginning = {"stage": "train", "rank": 3, "processes": 1, "step": 0, "of": 0}

@@ -104,7 +104,7 @@ def ours(folder: str, codes: Any, strategy: str) -> Round:
                 World(0, 0, 1, DEVICE),
                 CheckpointFolder(output.child("checkpoints"), 2),
                 lambda _weights: None,
-                Observer(TrainingMetrics("bench", 0, 0, 0), Curves(output, 0), None),
+                Observer(TrainingMetrics("bench", 0, 0, 0), Curves(output, output.child("checkpoints"), 0), None),
                 Intervals(10, NEVER, NEVER),
                 lambda: False,
             )

@@ -115,7 +115,11 @@ def run(dataset: PreparedDataset, checkpoints: CheckpointFolder, every: int) -> 
             World(0, 0, 1, torch.device("cpu")),
             checkpoints,
             lambda _weights: None,
-            Observer(TrainingMetrics("bench", 0, 0, 0), Curves(open_storage(folder), 0), None),
+            Observer(
+                TrainingMetrics("bench", 0, 0, 0),
+                Curves(open_storage(folder), open_storage(folder).child("checkpoints"), 0),
+                None,
+            ),
             Intervals(10, NEVER, every),
             lambda: False,
         )

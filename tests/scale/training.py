@@ -69,7 +69,7 @@ def ours(dataset: PreparedDataset, checkpoint_every: int = NEVER) -> tuple[Round
         assert training is not None
         with tempfile.TemporaryDirectory() as folder:
             output = open_storage(folder)
-            observer = Observer(TrainingMetrics("bench", 0, 0, 0), Curves(output, 0), None)
+            observer = Observer(TrainingMetrics("bench", 0, 0, 0), Curves(output, output.child("checkpoints"), 0), None)
             trainer = Trainer(
                 _WithoutValidation(resolved, dataset),
                 training,

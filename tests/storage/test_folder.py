@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import os
 import signal
 import subprocess
@@ -117,6 +119,26 @@ def test_a_file_of_which_half_is_written_is_not_there(tmp_path: Path) -> None:
     storage.write("a", b"newer")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "b"]
     assert storage.read("a") == b"newer"
+
+
+def test_what_a_dead_writer_left_on_nfs_is_removed_and_hinders_no_write(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flock = fcntl.flock
+
+    def flock_of_nfs(file: int, operation: int) -> None:
+        if operation & fcntl.LOCK_EX and fcntl.fcntl(file, fcntl.F_GETFL) & os.O_ACCMODE == os.O_RDONLY:
+            raise OSError(errno.EBADF, os.strerror(errno.EBADF))
+        flock(file, operation)
+
+    command = [sys.executable, "-c", _STALLED_WRITER, str(tmp_path / "a")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as writer:
+        assert writer.stdout is not None
+        writer.stdout.readline()
+        writer.kill()
+    monkeypatch.setattr(fcntl, "flock", flock_of_nfs)
+    open_storage(str(tmp_path)).write("a", b"new")
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]
 
 
 def test_a_write_that_fails_leaves_nothing(tmp_path: Path) -> None:

@@ -105,7 +105,7 @@ def train(
     checkpoints = CheckpointFolder(output.child("checkpoints"), 2)
     done = checkpoints.complete_steps()
     resumed = done[-1] if done else 0
-    curves = Curves(output, resumed) if world.is_first else None
+    curves = Curves(output, output.child("checkpoints"), resumed) if world.is_first else None
     metrics = TrainingMetrics("small", world.rank, 0, 0)
     trainer = Trainer(
         family,

@@ -90,7 +90,7 @@ class Run:
         self.family = PoisonedFamily(job, dataset, poisoned=poisoned, poison=BY_NAME[kind])
         checkpoints = CheckpointFolder(output.child("checkpoints"), 9, interval=10)
         done = checkpoints.complete_steps()
-        curves = Curves(output, done[-1] if done else 0)
+        curves = Curves(output, output.child("checkpoints"), done[-1] if done else 0)
         self.metrics = TrainingMetrics("small", 0, 0, 0)
         self.trainer = Trainer(
             self.family,

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from mtj_api import JobError
 from mtj_api.contract import WORK_DIR_ENV
 from mtj_trainer.storage import Storage, StorageUnavailable, open_storage
+from mtj_trainer.storage.atomic import PARTIAL_SUFFIX
 from mtj_trainer.storage.folder import FolderStorage
 from mtj_trainer.train.checkpoint import (
     MANIFEST,
@@ -248,6 +249,18 @@ def test_what_is_damaged_or_unfinished_goes_with_the_next_checkpoint_and_counts_
     assert {entry.key.split("/")[0] for entry in storage.list()} == {"notes", "step-00000020", "step-00000022"}
 
 
+def test_what_was_begun_goes_even_where_no_file_of_it_was_done(tmp_path: Path) -> None:
+    storage = open_storage(str(tmp_path))
+    saved(storage, 10)
+    begun = tmp_path / "step-00000013"
+    begun.mkdir()
+    (begun / f".optimizer{PARTIAL_SUFFIX}").write_bytes(b"half")
+    folder = CheckpointFolder(storage, keep=1)
+    save(folder, 20)
+    folder.wait()
+    assert [path.name for path in tmp_path.iterdir()] == ["step-00000020"]
+
+
 class FillingUp(FolderStorage):
     """A folder that is away for the moment in which a checkpoint is to be deleted, and has no room afterwards."""
 
@@ -289,6 +302,7 @@ RETENTION = [
     pytest.param(Retention(1, best=2), "10=3 20=1 30=2", "20 30", id="the newest may be among the best"),
     pytest.param(Retention(1, best=1), "10=1 20=1 30=2", "20 30", id="of equals the later"),
     pytest.param(Retention(1, best=2), "10 20=5 30", "20 30", id="only what was measured can be best"),
+    pytest.param(Retention(1, best=1), "10=nan 20=5 30=inf 40=6", "20 40", id="nor what is no number"),
     pytest.param(Retention(1, every_steps=20), "10 20 30 40 50", "20 40 50", id="and every second"),
     pytest.param(
         Retention(2, interval=10), "10 20 30 34", "20 30 34", id="one that a stop made takes no other's place"

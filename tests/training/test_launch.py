@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from mtj_api.contract import ExitCode
+from mtj_trainer.train.gang import Gang
 from mtj_trainer.train.launch import parse
 from mtj_trainer.train.launchers import Failure
 from mtj_trainer.train.supervisor import LOST, sentence, verdict
@@ -164,6 +165,31 @@ def test_a_machine_that_is_killed_is_a_lost_peer(machines: ExitStack, tmp_path: 
     killed.process.kill()
     assert other.end() == PEER_LOST, other.printed
     assert other.left == LOST
+
+
+@pytest.mark.slow
+def test_who_waits_for_others_is_a_lost_peer_when_the_first_machine_leaves(machines: ExitStack, tmp_path: Path) -> None:
+    first, second, _ = gang_arguments(nodes=3)
+    hosts, waits = (
+        started(machines, Machine(tmp_path, *gang, parts=("done",), name=str(node)))
+        for node, gang in enumerate((first, second))
+    )
+    eventually(lambda: "2 of 3 machines are here" in waits.printed, 60)
+    hosts.process.send_signal(signal.SIGTERM)
+    assert (hosts.end(), waits.end()) == (INTERRUPTED, PEER_LOST), waits.printed
+    assert waits.left == LOST
+
+
+@pytest.mark.slow
+def test_a_peer_that_leaves_when_all_are_there_holds_nobody_up(machines: ExitStack, tmp_path: Path) -> None:
+    arguments, _ = gang_arguments(nodes=2)
+    host = started(machines, Machine(tmp_path, *arguments, parts=("work",)))
+    there = parse([*arguments, "-m", "x"])
+    peer = Gang(there.master_addr, there.master_port, 2, 1, there.rdzv_id)
+    peer.join()
+    peer.leave(INTERRUPTED)
+    assert host.end() == PEER_LOST, host.printed
+    assert host.left == LOST
 
 
 def catches(process: int, number: signal.Signals) -> bool:

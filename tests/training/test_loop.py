@@ -24,6 +24,7 @@ from mtj_trainer.train.distributed import World
 from mtj_trainer.train.loop import Intervals, Trainer
 from mtj_trainer.train.metrics import TrainingMetrics
 from mtj_trainer.train.observe import Observer
+from support.curves import losses
 from support.prepared import chorales, prepare_scores
 
 JOB = """
@@ -72,7 +73,7 @@ class Run:
         self.family = SymbolicFamily(job, dataset)
         checkpoints = CheckpointFolder(self.output.child("checkpoints"), 2)
         done = checkpoints.complete_steps()
-        curves = Curves(self.output, done[-1] if done else 0)
+        curves = Curves(self.output, self.output.child("checkpoints"), done[-1] if done else 0)
         observer = Observer(TrainingMetrics("small", 0, 0, 0), curves, None)
 
         def save_best(weights: dict[str, Tensor]) -> None:
@@ -297,6 +298,20 @@ def test_what_cannot_be_trained_is_said_in_a_sentence(
     with pytest.raises(JobError) as refused:
         Run(tmp_path, dataset, job)
     assert sentence in str(refused.value)
+
+
+def test_a_run_goes_on_with_its_own_curves_though_another_was_trained_since(tmp_path: Path) -> None:
+    output = open_storage(str(tmp_path))
+    one, other = (output.child(f"checkpoints/{run}") for run in ("one", "other"))
+    for run, loss in ((one, 1.0), (other, 2.0)):
+        curves = Curves(output, run, 0)
+        for step in (10, 20):
+            curves.add(step=step, loss=loss)
+        curves.write()
+    again = Curves(output, one, 10)
+    again.add(step=20, loss=0.5)
+    again.write()
+    assert losses(output) == [(10, 1.0), (20, 0.5)]
 
 
 def test_curves_are_json_lines(dataset: PreparedDataset, tmp_path: Path) -> None:

@@ -164,7 +164,19 @@ def test_passes_divide_a_step_evenly(
 ) -> None:
     training = job(tmp_path, size=size, accumulation=accumulation).spec.training
     assert training is not None
-    assert divided(training, processes, at_least) == expected
+    training.nodes = processes
+    assert divided(training, at_least) == expected
+
+
+@pytest.mark.parametrize(("processes", "had", "left"), [(4, 8, 4), (3, 6, 4), (2, 8, 4), (1, 8, 4)])
+def test_fewer_machines_than_the_job_asks_for_take_smaller_passes_too(
+    tmp_path: Path, processes: int, had: int, left: int
+) -> None:
+    spec = job(tmp_path, auto=True, size=32).spec
+    assert spec.training is not None
+    spec.training.nodes = 4
+    told = out_of_memory(spec, World(0, 0, processes, torch.device("cpu")), in_steps=True)
+    assert str(told) == f"memory ran out with {had} sequences a pass; the next attempt takes {left}"
 
 
 def test_what_was_found_holds_for_another_number_of_processes(tmp_path: Path) -> None:

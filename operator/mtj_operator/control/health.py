@@ -25,7 +25,8 @@ STUCK = 300.0
 DEAF = 2
 """Comparisons in a row that found something missed from which on a watch seems dead."""
 
-_ALL_INTERFACES = "0.0.0.0"  # noqa: S104 - the kubelet and Prometheus ask from elsewhere
+_ALL_INTERFACES = None
+"""The kubelet and Prometheus ask from elsewhere, on some clusters at an address of version 6."""
 
 
 @dataclass(frozen=True)

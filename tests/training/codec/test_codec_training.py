@@ -70,7 +70,7 @@ class Run:
         output = open_storage(str(folder))
         checkpoints = CheckpointFolder(output.child("checkpoints"), 2)
         done = checkpoints.complete_steps()
-        curves = Curves(output, done[-1] if done else 0)
+        curves = Curves(output, output.child("checkpoints"), done[-1] if done else 0)
         observer = Observer(TrainingMetrics("small", 0, 0, 0), curves, None)
 
         def save_best(weights: dict[str, Tensor]) -> None:

@@ -61,7 +61,7 @@ class Run:
         family = MusicGenFamily(job, CODES)  # type: ignore[arg-type]
         checkpoints = CheckpointFolder(output.child("checkpoints"), 2)
         done = checkpoints.complete_steps()
-        curves = Curves(output, done[-1] if done else 0)
+        curves = Curves(output, output.child("checkpoints"), done[-1] if done else 0)
         self.trainer = Trainer(
             family,
             job.spec.training,

@@ -58,6 +58,7 @@ def _create_locked(folder: Path, stem: str) -> tuple[Path, BinaryIO]:
 
 def _remove_abandoned(folder: Path, stem: str) -> None:
     for partial in folder.glob(f"{stem}.*{PARTIAL_SUFFIX}"):
-        with suppress(FileNotFoundError, BlockingIOError), partial.open("rb") as file:
+        # An error is no reason not to write. NFS locks only what is open for writing.
+        with suppress(OSError), partial.open("r+b") as file:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             partial.unlink()

@@ -23,8 +23,12 @@ from mtj_trainer.storage.atomic import PARTIAL_SUFFIX, atomic_file
 from mtj_trainer.storage.store import Entry, Storage, StorageUnavailable, below, checked
 
 _CHUNK = 8 << 20
-_MAY_PASS = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.ESTALE, errno.ETIMEDOUT)
-"""A full disk, and what is said of a mounted one that is away."""
+_MAY_PASS = (
+    *(errno.ENOSPC, errno.EDQUOT),
+    *(errno.EIO, errno.ESTALE, errno.ETIMEDOUT, errno.ENOTCONN, errno.EHOSTDOWN),
+    errno.ENOTEMPTY,
+)
+"""A full disk, a mounted one that is away, and a folder of NFS in which a deleted file is still open."""
 _RAW_BYTES = 0xEF00
 _SURROGATES = 0xDC00
 _ESCAPED = re.compile("[\uef80-\uefff]")

@@ -96,7 +96,7 @@ def _train(job: MusicTrainingJob, output: Storage, prepared: dict[str, Any], wor
                 print(f"train     {line}", flush=True)
         if job.spec.monitoring.tensorboard:
             events = ScalarEvents(output.child("tensorboard"), resumed)
-    observer = Observer(metrics, Curves(output, resumed) if world.is_first else None, events)
+    observer = Observer(metrics, Curves(output, folder, resumed) if world.is_first else None, events)
 
     def save_best(weights: dict[str, Tensor]) -> None:
         checkpoints.save_best(lambda best: family.save(best, weights))

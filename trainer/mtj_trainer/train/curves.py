@@ -1,4 +1,8 @@
-"""``train/metrics.jsonl``: what was logged, a JSON object a row; a resumed run goes on with the same file."""
+"""``train/metrics.jsonl``: what was logged, a JSON object a row; a resumed run goes on with its own rows.
+
+They are beside the run's checkpoints as well: the output shows those of the run that was trained last, which a change
+of settings and back makes another.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +12,10 @@ from typing import Any
 from mtj_trainer.storage import Storage
 
 KEY = "train/metrics.jsonl"
+"""In the output."""
+
+OWN_KEY = "metrics.jsonl"
+"""In the folder of the run's checkpoints."""
 
 
 class Curves:
@@ -15,14 +23,16 @@ class Curves:
 
     Args:
         output: the job's output.
+        run: the folder of the run's checkpoints.
         up_to: rows of later steps are dropped: a resumed run will make them again.
     """
 
-    def __init__(self, output: Storage, up_to: int) -> None:
+    def __init__(self, output: Storage, run: Storage, up_to: int) -> None:
         self._output = output
+        self._run = run
         self.rows: list[dict[str, Any]] = []
-        if up_to > 0 and output.exists(KEY):
-            rows = (json.loads(line) for line in output.read(KEY).splitlines())
+        if up_to > 0 and run.exists(OWN_KEY):
+            rows = (json.loads(line) for line in run.read(OWN_KEY).splitlines())
             self.rows = [row for row in rows if row["step"] <= up_to]
 
     def go_back(self, step: int) -> None:
@@ -33,4 +43,6 @@ class Curves:
         self.rows.append(row)
 
     def write(self) -> None:
-        self._output.write(KEY, "".join(json.dumps(row) + "\n" for row in self.rows).encode())
+        written = "".join(json.dumps(row) + "\n" for row in self.rows).encode()
+        self._run.write(OWN_KEY, written)
+        self._output.write(KEY, written)

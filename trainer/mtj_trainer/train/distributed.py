@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -16,14 +15,15 @@ import torch.distributed as dist
 from torch import Tensor
 from torch.distributed.rendezvous import rendezvous
 
-from mtj_trainer.stage import PeerLost
+from mtj_trainer.stage import PeerLost, stop_requested
 from mtj_trainer.train.repeatable import compute_the_same_again
 
 if TYPE_CHECKING:
     from torch._C._distributed_c10d import Store
 
 BLAME_SECONDS = 3.0
-"""How long a process stays that only leaves because of another, so that the other is seen to fail first."""
+"""How long a process stays that only leaves because of another, so that the other is seen to fail first: until it is
+told to stop, as that is what follows when the other was seen."""
 
 PATIENCE = timedelta(days=1)
 """How long a process waits for the others. Whether that has become too long is told by all of them together
@@ -117,7 +117,7 @@ def join_world() -> Iterator[World]:
     except RuntimeError as error:
         if not means_lost_peer(error):
             raise
-        time.sleep(BLAME_SECONDS)
+        stop_requested.wait(BLAME_SECONDS)
         raise PeerLost from error
 
 

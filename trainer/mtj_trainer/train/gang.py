@@ -17,7 +17,7 @@ from torch.distributed import DistError, PrefixStore, TCPStore  # type: ignore[a
 
 from mtj_api.contract import ExitCode
 
-LOOK_SECONDS = 0.5
+LOOK_SECONDS = 0.25
 """How often the others are looked for, and looked after; at first they are looked for more often, as they begin
 together."""
 
@@ -56,7 +56,11 @@ class Gang:
         self._store: PrefixStore | None = None
 
     def join(self) -> None:
-        """Return when all machines are here. A signal handler may raise out of it."""
+        """Return when all machines are here. A signal handler may raise out of it.
+
+        Raises:
+            DistError: the first machine went away again.
+        """
         self._store = PrefixStore(f"gang/{self.name}", self._connected() if self.rank else self._hosted())
         here = self._store.add(JOINED, 1)
         said, pauses = 0, _pauses()
@@ -79,9 +83,9 @@ class Gang:
         with suppress(DistError):  # the host has gone before
             if code != ExitCode.DONE:
                 self._store.set(BROKEN, str(int(code)))
-            gone = self._store.add(LEAVING, 1)
+            gone, joined = self._store.add(LEAVING, 1), self._store.add(JOINED, 0)
             deadline = time.monotonic() + FAREWELL_SECONDS
-            while self.rank == 0 and code in (ExitCode.DONE, ExitCode.INTERRUPTED) and gone < self.nodes:
+            while self.rank == 0 and code in (ExitCode.DONE, ExitCode.INTERRUPTED) and gone < joined:
                 if time.monotonic() > deadline:
                     return
                 time.sleep(0.05)
@@ -93,27 +97,28 @@ class Gang:
         Raises:
             DistError: the store is gone. Like the methods below, it may also wait for one that does not answer.
         """
-        return self._joined.add(MOVED, by)
+        return self.store.add(MOVED, by)
 
     def hung(self) -> str:
         """What a machine has called the hang that it declared; empty where none has."""
-        return self._joined.get(HUNG).decode() if self._joined.check([HUNG]) else ""
+        return self.store.get(HUNG).decode() if self.store.check([HUNG]) else ""
 
     def declare_hung(self, name: str) -> str:
         """Declare that the gang hangs; what the first that did so called it."""
-        return self._joined.compare_set(HUNG, "", name).decode()
+        return self.store.compare_set(HUNG, "", name).decode()
 
     def testify(self, said: str) -> None:
         """Leave what this machine knows of a hang."""
-        self._joined.set(f"{WITNESS}/{self.rank}", said)
+        self.store.set(f"{WITNESS}/{self.rank}", said)
 
     def testimonies(self) -> list[str]:
         """What the machines have left so far."""
         keys = [f"{WITNESS}/{rank}" for rank in range(self.nodes)]
-        return [self._joined.get(key).decode() for key in keys if self._joined.check([key])]
+        return [self.store.get(key).decode() for key in keys if self.store.check([key])]
 
     @property
-    def _joined(self) -> PrefixStore:
+    def store(self) -> PrefixStore:
+        """What all machines read and write; there is one from ``join`` on."""
         assert self._store is not None, "join comes first"
         return self._store
 
@@ -139,12 +144,12 @@ class Gang:
         return TCPStore(self.host, self.port, is_master=False, wait_for_workers=False)
 
     def _hosted(self) -> TCPStore:
-        """The store, hosted here, and shared with torchrun, which would host one of its own at the same port.
+        """The store, hosted here.
 
         It asks nobody who they are, so a gang of one has it where it alone can reach it.
         """
         if self.nodes > 1:
-            return TCPStore(LOOPBACK, self.port, is_master=True, wait_for_workers=False, multi_tenant=True)
+            return TCPStore(LOOPBACK, self.port, is_master=True, wait_for_workers=False)
         listener = socket.create_server((self.host, self.port))  # a TCPStore by itself listens on every address
         self.port, handed_over = listener.getsockname()[1], listener.detach()
         return TCPStore(
@@ -152,7 +157,6 @@ class Gang:
             self.port,
             is_master=True,
             wait_for_workers=False,
-            multi_tenant=True,
             master_listen_fd=handed_over,
         )
 

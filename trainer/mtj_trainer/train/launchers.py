@@ -18,11 +18,12 @@ from typing import Protocol
 
 import psutil
 import torch
-from torch.distributed import DistError
 from torch.distributed import run as torchrun
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError, ProcessFailure
 
 from mtj_trainer.train.gang import Gang
+from mtj_trainer.train.rendezvous import NAME as RENDEZVOUS
+from mtj_trainer.train.rendezvous import meet_in
 
 TORCHRUN_GRACE_SECONDS = 30
 """After the first failure, torchrun gives the processes beside it so long before it kills them."""
@@ -67,9 +68,6 @@ class Launcher(Protocol):
 class Torchrun:
     """torchrun, in this process.
 
-    Its machines meet at the gang's store, by the numbers that they have: the gang has waited for all of them, so there
-    is nothing to agree on, which would take torchrun's other ways to meet a second.
-
     Args:
         command: module and arguments of a training process.
         processes: how many.
@@ -85,15 +83,13 @@ class Torchrun:
         """See ``Launcher.run``."""
         gang = self._gang
         arguments = ["--nnodes", str(gang.nodes), "--nproc-per-node", str(self._processes), "--max-restarts", "0"]
-        arguments += ["--node-rank", str(gang.rank), "--rdzv-id", gang.name]
-        arguments += ["--master-addr", gang.host, "--master-port", str(gang.port)]
+        arguments += ["--rdzv-backend", RENDEZVOUS, "--rdzv-endpoint", f"{gang.host}:{gang.port}"]
         arguments += ["--signals-to-handle", UNHANDLED, "-m", *self._command]
+        meet_in(gang)
         try:
             torchrun.main(arguments)
         except ChildFailedError as error:
             return _failures(error.failures)
-        except DistError as error:
-            raise GangBrokeUp from error
         return []
 
     def processes(self) -> list[psutil.Process]:

@@ -230,6 +230,7 @@ class Trainer(Generic[BatchT]):
         self.state.position = left.position
         self.state.history = left.history.back_at(restored.state.history)
         self.state.seconds, self.state.waited_seconds = left.seconds, left.waited_seconds
+        self.state.counted = left.counted
         self.state.best_loss, self.state.best_step = left.best_loss, left.best_step
         self._observer.go_back(self.state, of=self._settings.steps)
         if progress:

@@ -7,6 +7,7 @@ that cannot be had costs a line of warning.
 from __future__ import annotations
 
 import json
+import socket
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
@@ -28,7 +29,8 @@ from mtj_trainer.train.cpu import CpuCollector
 from mtj_trainer.train.gpu import GpuCollector, visible_device
 from mtj_trainer.train.pulse import Pulse
 
-ALL_INTERFACES = "0.0.0.0"  # noqa: S104 - Prometheus and the operator ask from other machines
+ALL_INTERFACES = ""
+"""Prometheus and the operator ask from other machines, some of which have addresses of version 6 alone."""
 
 
 @dataclass(frozen=True)
@@ -249,6 +251,16 @@ class _Server(ThreadingHTTPServer):
     daemon_threads = True
     metrics: TrainingMetrics
 
+    def __init__(self, host: str, port: int) -> None:
+        if host == ALL_INTERFACES and socket.has_dualstack_ipv6():
+            self.address_family = socket.AF_INET6
+        super().__init__((host, port), _Handler)
+
+    def server_bind(self) -> None:
+        if self.address_family == socket.AF_INET6:
+            self.socket.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+        super().server_bind()
+
     def handle_error(self, request: Any, client_address: Any) -> None:
         """A client that hung up is no news either; anything else is a fault to be seen."""
         if not isinstance(sys.exception(), ConnectionError):
@@ -290,7 +302,7 @@ def _idle_below(path: str) -> int | None:
 
 def _serve(metrics: TrainingMetrics, host: str, port: int) -> _Server | None:
     try:
-        server = _Server((host, port), _Handler)
+        server = _Server(host, port)
     except OSError as error:
         reason = error.strerror or type(error).__name__
         print(f"warning: no metrics, since port {port} cannot be had ({reason})", file=sys.stderr, flush=True)

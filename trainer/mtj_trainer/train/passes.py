@@ -19,6 +19,7 @@ import torch
 
 from mtj_api import JobError
 from mtj_api.estimate import ways_with_less
+from mtj_api.passes import sequences_in_a_pass
 from mtj_api.spec import JobSpec, Training
 from mtj_trainer.stage import OutOfMemory
 from mtj_trainer.storage import Storage
@@ -50,10 +51,17 @@ def ran_out(error: BaseException) -> bool:
     return isinstance(error, RuntimeError) and "DefaultCPUAllocator" in str(error)
 
 
-def divided(settings: Training, processes: int, at_least: int) -> int | None:
-    """The fewest passes that are a multiple of those that the job asks for and give each pass of each process the same
-    number of examples; ``None`` where there are no examples for so many."""
-    size, asked = settings.batch.size, settings.batch.accumulation
+def divided(settings: Training, at_least: int) -> int | None:
+    """The accumulation to go on with; ``None`` where there are no examples for so many passes.
+
+    It is the least multiple of what the job asks for that gives each pass the same number of examples, with all the
+    processes that the job asks for: what fewer make of it is ``passes_of``.
+    """
+    size, asked, processes = (
+        settings.batch.size,
+        settings.batch.accumulation,
+        settings.nodes * settings.processes_per_node,
+    )
     counts = range(asked, size // processes + 1, asked)
     return next((count for count in counts if count >= at_least and size % (count * processes) == 0), None)
 
@@ -80,12 +88,12 @@ def settle(spec: JobSpec, folder: Storage, world: World, *, ran_out_before: bool
 
 def _chosen(settings: Training, folder: Storage, processes: int, ran_out_before: bool) -> Passes | None:
     before = Passes(**json.loads(folder.read(KEY))) if folder.exists(KEY) else Passes(settings.batch.accumulation)
-    count = divided(settings, processes, before.accumulation * (2 if ran_out_before else 1))
+    count = divided(settings, before.accumulation * (2 if ran_out_before else 1))
     if count is None:
         return None
     if not ran_out_before:
         return Passes(count, before.because)
-    had = settings.batch.size // (before.accumulation * processes)
+    had = _in_a_pass(settings, before.accumulation, processes)
     chosen = Passes(count, f"memory ran out with {_sequences(had)} a pass")
     folder.write(KEY, (json.dumps(asdict(chosen), indent=2) + "\n").encode())
     return chosen
@@ -101,10 +109,10 @@ def out_of_memory(spec: JobSpec, world: World, *, in_steps: bool) -> OutOfMemory
     """
     assert spec.training is not None
     batch = spec.training.batch
-    smaller = divided(spec.training, world.size, 2 * batch.accumulation)
+    smaller = divided(spec.training, 2 * batch.accumulation)
     if not (batch.auto and in_steps and smaller):
         return too_much(spec, world)
-    had, left = (batch.size // (count * world.size) for count in (batch.accumulation, smaller))
+    had, left = (_in_a_pass(spec.training, count, world.size) for count in (batch.accumulation, smaller))
     return OutOfMemory(f"memory ran out with {_sequences(had)} a pass; the next attempt takes {left}")
 
 
@@ -116,12 +124,12 @@ def too_much(spec: JobSpec, world: World) -> JobError:
     if gpu:
         there = f"a GPU of {torch.cuda.get_device_properties(world.device).total_memory / GIB:.0f} GiB has"
     ways = ways_with_less(spec, world.size, gpu=gpu)
-    smaller = divided(spec.training, world.size, 2 * batch.accumulation)
+    smaller = divided(spec.training, 2 * batch.accumulation)
     if smaller is not None and not ways:
         ways = [f"training.batch.accumulation: {smaller}"]
     if smaller is not None and not batch.auto:
         ways.append("training.batch.auto: true, which finds out how many passes it takes")
-    rows = batch.size // (batch.accumulation * world.size)
+    rows = _in_a_pass(spec.training, batch.accumulation, world.size)
     return JobError(
         f"training needs more memory than {there}, with {_sequences(rows)} a pass",
         where="spec.training",
@@ -129,6 +137,12 @@ def too_much(spec: JobSpec, world: World) -> JobError:
         if ways
         else "make the model smaller, or train where there is more memory",
     )
+
+
+def _in_a_pass(settings: Training, accumulation: int, processes: int) -> int:
+    """Sequences in the largest pass, where the accumulation has become another than the job asks for."""
+    batch = settings.batch.model_copy(update={"accumulation": accumulation})
+    return sequences_in_a_pass(settings.model_copy(update={"batch": batch}), processes)
 
 
 def _sequences(count: int) -> str:

@@ -16,6 +16,7 @@ from contextlib import suppress
 from types import FrameType
 
 import psutil
+from torch.distributed import DistError
 
 from mtj_api.contract import ExitCode
 from mtj_trainer.stage import Interrupted, leave_sentence
@@ -27,11 +28,8 @@ from mtj_trainer.train.watchdog import Watchdog
 STOP_SECONDS = 100.0
 """How long processes that are told to stop may take to save their work: a pod has 120 s in all."""
 
-LEAVE_SECONDS = 5.0
-"""How long processes may take to leave by themselves when another machine has left: they usually notice first."""
-
 END_SECONDS = 20.0
-"""How long they may take when they are told to."""
+"""How long processes may take to leave when they are told that they cannot go on."""
 
 AGAIN_SECONDS = 0.1
 """After which a signal is sent again whose handler was not heard."""
@@ -84,7 +82,7 @@ class Supervisor:
                     signal.signal(number, signal.SIG_IGN)
         except Interrupted:
             pass
-        except GangBrokeUp:
+        except (GangBrokeUp, DistError):
             self._lost = True
         self._ended.set()
         watchdog.leave()
@@ -136,7 +134,6 @@ class Supervisor:
         self._lost = True
         if not self._launcher.processes():
             signal.pthread_kill(self._main, signal.SIGUSR1)
-        time.sleep(LEAVE_SECONDS)
         self._tell(signal.SIGTERM)
         time.sleep(END_SECONDS)
         self._kill()

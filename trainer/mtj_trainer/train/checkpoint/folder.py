@@ -310,6 +310,7 @@ class CheckpointFolder:
         self._check_owner()
         if not saved.is_complete:  # else only the deletion of others failed, for which it is not to be taken apart
             self._make_complete(saved)
+            self._check_owner()  # again, as that takes its time
         self._tidy()
 
     def _make_complete(self, saved: _Saved) -> None:
@@ -344,7 +345,9 @@ class CheckpointFolder:
     def _tidy(self) -> None:
         """Delete what is not kept: checkpoints that newer ones replace, those that are damaged, and unfinished ones."""
         parts = [entry.key.split("/") for entry in self.folder.list()]
-        there = {step for first, *_ in parts if (step := _step(first)) is not None}
+        local = self.folder.local_path()
+        begun = [] if local is None else [path.name for path in local.glob("*/")]  # even where no file was completed
+        there = {step for first in (*(first for first, *_ in parts), *begun) if (step := _step(first)) is not None}
         complete = {step for first, *rest in parts if rest == [MANIFEST] and (step := _step(first)) is not None}
         kept = self._retention.kept({step: self._loss(step) for step in complete - self._damaged})
         for step in sorted(there - kept):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
@@ -31,10 +32,11 @@ class Retention:
         """Steps of the checkpoints that are kept, of all that there are.
 
         Args:
-            losses: the validation loss at each step that has a checkpoint; ``None`` where none was measured.
+            losses: the validation loss at each step that has a checkpoint; ``None`` where none was measured. One that
+                is no finite number is never among the best.
         """
         steps = sorted(losses)
-        measured = {step: loss for step, loss in losses.items() if loss is not None}
+        measured = {step: loss for step, loss in losses.items() if loss is not None and math.isfinite(loss)}
         best = sorted(measured, key=lambda step: (measured[step], -step))[: self.best]
         for_good = [step for step in steps if self.every_steps and step % self.every_steps == 0]
         return {*steps[-1:], *self.regular(steps)[-self.newest :], *best, *for_good}
