@@ -5,7 +5,16 @@ never waits for torch, Ray or a Kubernetes client.
 """
 
 from mtj_api.errors import JobError
-from mtj_api.load import InvalidJob, load_job, load_open_job, parse_job, read_resolved_job, resolved_json, stage_json
+from mtj_api.load import (
+    InvalidJob,
+    load_job,
+    load_open_job,
+    parse_job,
+    parse_resolved_job,
+    read_resolved_job,
+    resolved_json,
+    stage_json,
+)
 from mtj_api.resolve import Resolution, resolve, resolved_job
 from mtj_api.spec import MusicTrainingJob
 
@@ -17,6 +26,7 @@ __all__ = [
     "load_job",
     "load_open_job",
     "parse_job",
+    "parse_resolved_job",
     "read_resolved_job",
     "resolve",
     "resolved_job",

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from mtj_api.document import LARGEST_TEXT, Document, decoded, read_document, with_settings
 from mtj_api.errors import JobError
 from mtj_api.faults import explain_fault, explain_missing_version, explain_nothing
-from mtj_api.resolve import Resolution, resolve
+from mtj_api.resolve import Resolution, resolve, resolved_job
 from mtj_api.spec import MusicTrainingJob
 
 
@@ -59,8 +59,31 @@ def parse_job(text: str, source: str = "job", settings: Sequence[str] = ()) -> R
 
 
 def read_resolved_job(path: Path) -> MusicTrainingJob:
-    """Read a job that was resolved before and handed to a stage as JSON."""
-    return MusicTrainingJob.model_validate(json.loads(path.read_text(encoding="utf-8")))
+    """Read a job that was resolved before and handed to a stage as JSON.
+
+    Raises:
+        OSError: there is no reading the file now.
+        JobError: it holds no job that works here.
+    """
+    return parse_resolved_job(path.read_bytes(), str(path))
+
+
+def parse_resolved_job(text: bytes, source: str) -> MusicTrainingJob:
+    """The job in such a JSON, which another version may have written.
+
+    Fields that only a later one has are passed over; what an earlier one left open is derived.
+
+    Raises:
+        JobError: it is no job that works here; of several faults the first is told.
+    """
+    try:
+        document = Document(json.loads(text), source, places={})
+    except ValueError:
+        raise JobError("this is not JSON", where=source, instead="name the file of a job that was resolved") from None
+    try:
+        return resolved_job(MusicTrainingJob.model_validate(document.value, extra="ignore"))
+    except ValidationError as error:
+        raise explain_fault(error.errors()[0], document) from None
 
 
 def resolved_json(job: MusicTrainingJob) -> str:

@@ -2,14 +2,28 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from mtj_api import JobError, MusicTrainingJob, contract, load_job, parse_job, read_resolved_job, resolved_json
+from mtj_api import (
+    JobError,
+    MusicTrainingJob,
+    contract,
+    load_job,
+    parse_job,
+    parse_resolved_job,
+    read_resolved_job,
+    resolved_job,
+    resolved_json,
+    stage_json,
+)
 from mtj_api.document import read_document
 from support.jobs import SMALLEST, WITH_MODEL
+
+SAMPLES = sorted((Path(__file__).parents[2] / "manifests/samples").glob("*.yaml"))
 
 
 @pytest.mark.parametrize(
@@ -97,7 +111,39 @@ def test_a_stage_reads_the_same_job_that_was_resolved(tmp_path: Path) -> None:
         for name, written in (("short", resolved_json(job)), ("full", job.model_dump_json(by_alias=True))):
             path = tmp_path / name
             path.write_text(written, encoding="utf-8")
-            assert read_resolved_job(path) == job
+            assert read_resolved_job(path).spec == job.spec
+
+
+@pytest.mark.parametrize("sample", SAMPLES, ids=lambda path: path.stem)
+def test_reading_a_resolved_job_changes_nothing_of_it(sample: Path) -> None:
+    written = stage_json(load_job(sample).job)
+    again = parse_resolved_job(written.encode(), "job.json")
+    assert stage_json(again) == written
+    assert resolved_job(again) == again
+
+
+def test_a_job_that_another_version_resolved_is_read() -> None:
+    job = parse_job(WITH_MODEL).job
+    written = json.loads(stage_json(job))
+    del written["spec"]["training"]["minNodes"], written["spec"]["dataset"]["midi"]["stepsPerBeat"]
+    written["spec"]["newPart"] = {}
+    written["spec"]["evaluation"]["requests"][0]["newWish"] = 1
+    assert parse_resolved_job(json.dumps(written).encode(), "job.json").spec == job.spec
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        (b"{", "job.json: this is not JSON; name the file of a job that was resolved"),
+        (b"\xff", "job.json: this is not JSON; name the file of a job that was resolved"),
+        (b"[]", "job.json: [] is not a group of fields; write fields in it, such as"),
+        (b'{"metadata": {"name": "a"}, "spec": {"output": 7}}', "job.json: spec.dataset: this field is missing; add"),
+    ],
+)
+def test_what_is_no_resolved_job_gets_a_sentence(text: bytes, sentence: str) -> None:
+    with pytest.raises(JobError) as refused:
+        parse_resolved_job(text, "job.json")
+    assert str(refused.value).startswith(sentence)
 
 
 @pytest.mark.parametrize(

@@ -82,6 +82,15 @@ def test_tokens_of_another_kind_are_refused(tmp_path: Path) -> None:
         driver.prepare(borrower(tmp_path, lent, "symbolic", midi={"stepsPerBeat": 8}), NoPool())
 
 
+def test_tokens_that_an_earlier_version_made_as_this_one_would_are_read(tmp_path: Path) -> None:
+    output = lender(tmp_path, "midi")
+    job = json.loads(open_storage(output).read("job.json"))
+    del job["spec"]["dataset"]["midi"]["stepsPerBeat"]
+    job["spec"]["dataset"]["midi"]["newWay"] = "slow"
+    open_storage(output).write("job.json", json.dumps(job).encode())
+    assert driver.prepare(borrower(tmp_path, output, "symbolic"), NoPool())["dataset"]
+
+
 def test_a_job_that_has_prepared_nothing_has_nothing_to_lend(tmp_path: Path) -> None:
     with pytest.raises(JobError, match=r"spec\.dataset\.from: .*/nobody has not prepared its data; run that"):
         driver.prepare(borrower(tmp_path, str(tmp_path / "nobody"), "codec"), NoPool())

@@ -114,6 +114,13 @@ def driven(tmp_path: Path) -> Iterator[Machines]:
         yield found
 
 
+def test_a_job_that_this_version_does_not_understand_is_wrong(machines: Machines) -> None:
+    (machines.folder / "job.json").write_text('{"metadata": {"name": "a"}, "spec": {"output": "s3://music/out"}}')
+    machine = machines.start(0)
+    assert machine.wait(60) == ExitCode.WRONG_JOB, machines.printed(0)
+    assert "spec.dataset: this field is missing" in machines.left(0)
+
+
 @pytest.mark.slow
 def test_all_machines_work_and_end_when_all_is_done(driven: Machines) -> None:
     helper, leader = driven.start(1), driven.start(0)

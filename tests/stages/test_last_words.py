@@ -51,6 +51,18 @@ def test_a_stage_ends_by_the_contract(tmp_path: Path, body: str, code: int, word
     assert ended.stdout == ""
 
 
+@pytest.mark.parametrize("has_gang", [False, True], ids=["alone", "gang"])
+def test_a_job_that_this_version_does_not_understand_is_wrong(tmp_path: Path, has_gang: bool) -> None:
+    job, left = tmp_path / "job.json", tmp_path / "left"
+    written = json.loads(resolved_json(parse_job(SMALLEST).job))
+    written["spec"]["dataset"]["midi"]["tokenizer"] = "newest"
+    job.write_text(json.dumps(written))
+    command = [sys.executable, "-c", STAGE.format("pass", has_gang), "--job", str(job)]
+    ended = subprocess.run(command, env={TERMINATION_LOG_ENV: str(left)}, capture_output=True, text=True, timeout=60)
+    assert ended.returncode == 65, ended.stderr
+    assert left.read_text().startswith(f'{job}: spec.dataset.midi.tokenizer: "newest" is not a choice here; write ')
+
+
 def test_what_a_stage_has_begun_is_done_when_it_ends_with_its_gang(tmp_path: Path) -> None:
     job = tmp_path / "job.json"
     job.write_text(resolved_json(parse_job(SMALLEST).job))

@@ -48,7 +48,7 @@ def run_stage(main: Callable[[MusicTrainingJob], None], *, saves_itself: bool = 
     """
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("--job", type=Path, required=True, help="resolved job, as JSON")
-    job = read_resolved_job(parser.parse_args().job)
+    job_file: Path = parser.parse_args().job
     end = EarlyEnd(ExitCode.CRASHED) if has_gang else None
     ended = False
 
@@ -60,21 +60,21 @@ def run_stage(main: Callable[[MusicTrainingJob], None], *, saves_itself: bool = 
 
     signal.signal(signal.SIGTERM, on_signal)
     signal.signal(signal.SIGINT, on_signal)
-    code = _outcome(main, job)
+    code = _outcome(main, job_file)
     ended = True
     if end is not None:
         end.code = code
     sys.exit(code)
 
 
-def _outcome(main: Callable[[MusicTrainingJob], None], job: MusicTrainingJob) -> ExitCode:
-    """How ``main`` ended, whose last words are left where somebody looks for them.
+def _outcome(main: Callable[[MusicTrainingJob], None], job_file: Path) -> ExitCode:
+    """How ``main`` ended with the job of this file, whose last words are left where somebody looks for them.
 
     Raises:
         Exception: what nobody foresaw.
     """
     try:
-        main(job)
+        main(read_resolved_job(job_file))
     except StorageUnavailable as error:  # the job is right: another time it may work
         leave_sentence(str(error))
         return ExitCode.CRASHED

@@ -18,7 +18,7 @@ from mtj_api.document import Document
 from mtj_api.faults import explain_fault
 from mtj_api.spec import Scheduling, StageResources
 from mtj_operator.plan.job_defaults import FIELDS
-from mtj_operator.plan.objects.checks import check_template
+from mtj_operator.plan.objects.checks import check_scheduling
 
 _NAMES = tuple(to_camel(field) for field in FIELDS)
 _INSTEAD = f"write fields of a job's spec.scheduling: {', '.join(_NAMES[:-1])} and {_NAMES[-1]}"
@@ -70,7 +70,7 @@ def parsed(value: Any, source: str) -> Scheduling:
                 instead="leave it out",
             )
     try:
-        check_template(found.pod_template)
+        check_scheduling(found)
     except JobError as error:
         raise error.at(source) from None
     return found

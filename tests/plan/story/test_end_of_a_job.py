@@ -133,7 +133,6 @@ def test_a_job_that_is_done_at_its_deadline_is_done() -> None:
 @pytest.mark.parametrize(
     ("wrong", "sentence"),
     [
-        (spec(trainin={}), "spec.trainin: there is no such field; did you mean training?"),
         (spec(training={"steps": 0}), "spec.training.steps: 0 is too small; write at least 1"),
         (spec(training={"steps": "9"}), 'spec.training.steps: "9" is text; write 9 without quotes'),
         (spec(output="ftp:/x"), "no storage is known for this"),

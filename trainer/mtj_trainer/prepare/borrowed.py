@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from mtj_api import JobError, MusicTrainingJob
+from mtj_api import JobError, MusicTrainingJob, parse_resolved_job
 from mtj_api.spec import MidiPreparation
 from mtj_api.spec.dataset import Modality
 from mtj_api.spec.model import AUDIO_FAMILIES
@@ -78,7 +78,7 @@ def _midi_settings(output: Storage) -> MidiPreparation:
     seen: set[str] = set()
     while output.url not in seen:
         seen.add(output.url)
-        dataset = MusicTrainingJob.model_validate_json(output.read("job.json")).spec.dataset
+        dataset = parse_resolved_job(output.read("job.json"), f"{output.url}/job.json").spec.dataset
         if dataset.prepared is None:
             return dataset.midi
         output = open_storage(dataset.prepared)

@@ -20,7 +20,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
 
-from mtj_api import read_resolved_job
+from mtj_api import JobError, read_resolved_job
 from mtj_api.contract import ExitCode
 from mtj_trainer.prepare.lifeline import Helper, Leader
 from mtj_trainer.prepare.ray_node import AUTHENTICATION, RayFailed, RayNode
@@ -36,17 +36,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Lead or help; the exit status keeps the contract of ``mtj_api.contract``."""
     options = parse(arguments)
     host, _, port = options.head.rpartition(":")
-    count = read_resolved_job(options.job).spec.dataset.workers.count
-    cpus = -(-count // options.nodes)
     driver = Driver(options.command)
     signal.signal(signal.SIGTERM, driver.on_stop)
     signal.signal(signal.SIGINT, driver.on_stop)
     try:
+        cpus = -(-read_resolved_job(options.job).spec.dataset.workers.count // options.nodes)
         if options.node_rank == 0:
             return lead(driver, host, int(port), cpus)
         return assist(host, int(port), cpus)
     except Interrupted:
         return ExitCode.INTERRUPTED
+    except JobError as error:
+        leave_sentence(str(error))
+        return ExitCode.WRONG_JOB
     except RayFailed as error:
         leave_sentence(str(error))
         return ExitCode.CRASHED

@@ -12,7 +12,7 @@ from math import ceil
 
 from mtj_api import JobError, MusicTrainingJob
 from mtj_api.contract import RENDEZVOUS_PORT
-from mtj_api.spec import PodTemplate, StageResources
+from mtj_api.spec import PodTemplate, Scheduling, StageResources
 from mtj_api.spec.kubernetes import amount
 from mtj_operator.plan.objects.environment import OWN
 from mtj_operator.plan.objects.volumes import MOUNTS
@@ -49,22 +49,26 @@ def check(job: MusicTrainingJob, plan: Plan) -> None:
         raise error
 
 
-def check_template(template: PodTemplate) -> None:
-    """Whether pods may be given what a template adds.
+def check_scheduling(scheduling: Scheduling) -> None:
+    """Whether pods may be given what ``spec.scheduling`` asks for, whatever the job.
 
     Raises:
         JobError: they may not; the first reason.
     """
-    for error in _template(template):
+    for error in _scheduling(scheduling):
         raise error
 
 
 def _errors(job: MusicTrainingJob, plan: Plan) -> Iterator[JobError]:
     yield from _name(job, plan)
     yield from _ports(plan)
-    yield from _memory(job.spec.scheduling.resources)
-    yield from _priority(job.spec.scheduling.priority_class_name)
-    yield from _template(job.spec.scheduling.pod_template)
+    yield from _scheduling(job.spec.scheduling)
+
+
+def _scheduling(scheduling: Scheduling) -> Iterator[JobError]:
+    yield from _memory(scheduling.resources)
+    yield from _priority(scheduling.priority_class_name)
+    yield from _template(scheduling.pod_template)
 
 
 def _name(job: MusicTrainingJob, plan: Plan) -> Iterator[JobError]:

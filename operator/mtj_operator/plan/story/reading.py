@@ -18,6 +18,9 @@ from mtj_operator.plan.stages import STAGES
 def wanted(resource: Resource) -> MusicTrainingJob:
     """The job as written.
 
+    Fields that are unknown here are passed over. They are no mistakes, which the API server would have removed: an
+    upgrade brings the definition of the resource first, whose new fields may have defaults in jobs that run.
+
     Raises:
         JobError: it is wrong; of several faults the first is told.
     """
@@ -27,7 +30,7 @@ def wanted(resource: Resource) -> MusicTrainingJob:
         spec = None
     document = Document({"metadata": {"name": resource.name}, "spec": spec}, source="", places={})
     try:
-        return MusicTrainingJob.model_validate(document.value, by_alias=True, by_name=False)
+        return MusicTrainingJob.model_validate(document.value, by_alias=True, by_name=False, extra="ignore")
     except ValidationError as error:
         fault = explain_fault(error.errors()[0], document)
         raise JobError(fault.what, where=fault.where.removeprefix(": "), instead=fault.instead) from None
