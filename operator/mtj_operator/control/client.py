@@ -71,6 +71,16 @@ class ApiError(Exception):
         self.reason = reason
 
 
+class BusyError(ApiError):
+    """The API server asks for patience, or has a fault that may pass.
+
+    Attributes:
+        retry_after: seconds that it asks for.
+    """
+
+    retry_after = 0.0
+
+
 class UnreachableError(Exception):
     """The API server did not answer, several times."""
 
@@ -328,7 +338,7 @@ class Client:
                 if attempt == _ATTEMPTS:
                     raise
                 wait = 0.0
-            except _BusyError as error:
+            except BusyError as error:
                 if attempt == _ATTEMPTS:
                     raise
                 wait = error.retry_after
@@ -389,16 +399,6 @@ class Client:
         return kind.path(namespace, name) + (f"?{urlencode(wanted)}" if wanted else "")
 
 
-class _BusyError(ApiError):
-    """The API server asks for patience, or has a fault that may pass.
-
-    Attributes:
-        retry_after: seconds that it asks for.
-    """
-
-    retry_after = 0.0
-
-
 def _error(status: int, data: bytes, retry_after: str | None = None) -> ApiError:
     try:
         found = json.loads(data)
@@ -407,7 +407,7 @@ def _error(status: int, data: bytes, retry_after: str | None = None) -> ApiError
         reason, message = "", f"the API server answered {status}"
     if status not in _TRANSIENT:
         return ApiError(status, reason, message)
-    busy = _BusyError(status, reason, message)
+    busy = BusyError(status, reason, message)
     if retry_after is not None and retry_after.isdecimal():
         busy.retry_after = float(retry_after)
     return busy
