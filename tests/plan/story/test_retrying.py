@@ -78,6 +78,26 @@ def test_the_pause_is_counted_from_the_end_of_the_attempt_however_late_that_is_s
     assert [child.object["metadata"]["name"] for child in decision.children][-1] == "chorales-train-2"
 
 
+@pytest.mark.parametrize(
+    ("before", "ahead", "pause"),
+    [
+        pytest.param(train(), 60, 0, id="the first end"),
+        pytest.param(train(quick_ends=1), 60, 10, id="quick ends"),
+        pytest.param(train(quick_ends=1), QUICK - 30, 0, id="an end after long work"),
+    ],
+)
+def test_a_pause_is_no_longer_where_the_clock_of_the_operator_is_behind(
+    before: StageStatus, ahead: float, pause: float
+) -> None:
+    """By the clocks of the cluster, the attempt began half a minute ago and ends in the future."""
+    decision = after(before, failed(ended=NOW + ahead), CRASH)
+    row = train_row(decision)
+    if pause:
+        assert (row.attempt, row.retry_time) == (1, rfc3339(NOW + pause))
+    else:
+        assert (row.state, row.attempt) == ("Pending", 2)
+
+
 def test_a_fraction_of_a_second_makes_no_pause_shorter() -> None:
     row = train_row(after(train(quick_ends=1), failed(ended=NOW - 0.5), CRASH))
     assert row.retry_time == rfc3339(NOW + 10)

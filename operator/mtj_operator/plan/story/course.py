@@ -217,6 +217,10 @@ def _with_start(row: StageStatus, job: JobSnapshot | None, pods: tuple[PodSnapsh
 
 
 def _lasted(job: JobSnapshot | None, pods: tuple[PodSnapshot, ...], verdict: Verdict) -> float | None:
-    """For how many seconds an attempt went on; what it waited for a place or in a queue is not among them."""
+    """For how many seconds an attempt went on; what it waited for a place or in a queue is not among them.
+
+    Both times are the cluster's where it has them: the operator's clock may differ from its clocks.
+    """
     began = min((pod.started for pod in pods if pod.started is not None), default=job.created if job else None)
-    return None if began is None else verdict.at - began
+    ended = verdict.at if job is None or job.ended is None else job.ended
+    return None if began is None else ended - began
