@@ -55,7 +55,16 @@ def test_what_was_deleted_does_not_come_back(store: Store[str]) -> None:
     assert store.drop(CHORALES, "a", "u")
     assert not store.put(entry(version=9))
     assert store.of(CHORALES) == ()
-    assert store.is_gone("u")
+    assert store.is_gone("u", 9)
+
+
+def test_what_is_labelled_again_is_known_again(store: Store[str]) -> None:
+    store.put(entry(version=1))
+    assert store.drop(CHORALES, "a", "u", 2)
+    assert not store.put(entry(version=2))
+    assert store.put(entry(version=3, snapshot="labelled again"))
+    assert not store.drop(CHORALES, "a", "u", 2)
+    assert store.of(CHORALES) == ("labelled again",)
 
 
 def test_a_namesake_is_another_object(store: Store[str]) -> None:
@@ -90,7 +99,7 @@ def test_a_list_of_one_namespace_leaves_the_others(store: Store[str]) -> None:
 def test_in_whatever_order_the_sources_speak_the_end_is_the_same(
     told: list[tuple[int, str]], shuffled: random.Random
 ) -> None:
-    """Objects have uids; each has versions; a deletion is the last of all."""
+    """Objects have uids; each has versions; a deletion hides those up to its own."""
 
     def outcome(order: list[tuple[int, str]]) -> tuple[object, ...]:
         store: Store[str] = Store()
@@ -98,7 +107,7 @@ def test_in_whatever_order_the_sources_speak_the_end_is_the_same(
             if what == "put":
                 store.put(entry(version=version, snapshot=str(version)))
             else:
-                store.drop(CHORALES, "a", "u")
+                store.drop(CHORALES, "a", "u", version)
         return store.of(CHORALES)
 
     assert outcome(told) == outcome(shuffled.sample(told, len(told)))

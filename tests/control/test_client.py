@@ -121,6 +121,14 @@ def test_a_server_that_stays_busy_is_an_error_in_the_end(cluster: ApiServer, kub
     assert refused.value.status == 429
 
 
+def test_an_annotation_is_tried_once(cluster: ApiServer, kubectl: Kubectl, proxy: ApiProxy) -> None:
+    path = proxied(cluster, proxy)
+    proxy.busy = 1
+    with pytest.raises(ApiError) as refused:
+        with_client(path, lambda client: client.annotate(POD, Key(kubectl.namespace, "one"), "uid", {"a": "b"}))
+    assert refused.value.status == 429
+
+
 def test_a_server_that_is_away_is_unreachable(cluster: ApiServer, tmp_path: Path) -> None:
     (port,) = free_ports(1)
     path = tmp_path / "kubeconfig"

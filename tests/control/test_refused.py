@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from mtj_api.status import JobStatus
+from mtj_api.status import CheckpointStatus, JobStatus
 from mtj_operator.control import snapshots
 from mtj_operator.control.cache import Cache, Entry
-from mtj_operator.control.client import ApiError
+from mtj_operator.control.client import ApiError, UnreachableError
 from mtj_operator.control.intake import Intake
 from mtj_operator.control.metrics import Metrics
 from mtj_operator.control.reconcile import Reconciler, RefusedError, Turn
@@ -40,13 +40,16 @@ class Server:
     """An API server, as far as a look writes to it, with a job and its children.
 
     Attributes:
-        refused: what it answers to the making and the deletion of children, by their names, and to a ``status``.
+        refused: what it answers to the making, annotation and deletion of children, by their names, and to a
+            ``status``.
+        marked: the pods that were to be annotated, with what the status said by then.
         quota: how many Jobs there may be.
         status: of the job.
     """
 
     def __init__(self, before: JobStatus | None, spec: dict[str, Any], *children: JobSnapshot | PodSnapshot) -> None:
-        self.refused: dict[str, ApiError] = {}
+        self.refused: dict[str, ApiError | UnreachableError] = {}
+        self.marked: list[tuple[str, str]] = []
         self.quota = 100
         self.spec = spec
         self.status: Any = json.loads(resource(**({"status": before} if before else {})).status)
@@ -77,6 +80,13 @@ class Server:
         if key.name in self.refused:
             raise self.refused[key.name]
         self.cache.jobs.drop(CHORALES, key.name, uid)
+
+    async def annotate(self, kind: Kind, key: Key, uid: str, annotations: Raw, *, due: float) -> Raw:
+        self.marked.append((key.name, self.status.get("state", "")))
+        if key.name in self.refused:
+            raise self.refused[key.name]
+        await asyncio.Event().wait()
+        raise AssertionError("nothing ends this wait")
 
     async def patch_status(self, key: Key, uid: str, changes: Raw, *, due: float) -> Raw:
         if "status" in self.refused:
@@ -176,6 +186,30 @@ def test_a_job_is_forgotten_where_it_is_gone_and_not_where_its_kind_is_not_serve
     else:
         look(server)
     assert (server.cache.resource(CHORALES) is not None) == known
+
+
+TRAINING = status(train("Pending"), checkpoint=CheckpointStatus(step=400, url="s3://music/out/checkpoints/400"))
+
+
+@pytest.mark.parametrize(
+    ("answer", "tried"),
+    [
+        (ApiError(500, "InternalError", 'failed calling webhook "policy.example.com"'), 1),
+        (UnreachableError("TimeoutError"), 1),
+        (None, 1),
+        (ApiError(404, "NotFound", "the pod is gone"), 2),
+    ],
+    ids=["refused", "no answer", "too slow", "gone"],
+)
+def test_pods_that_cannot_be_annotated_hold_up_neither_the_status_nor_the_look(
+    answer: ApiError | UnreachableError | None, tried: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mtj_operator.control.reconcile._MARK_WITHIN", 0.01)
+    server = Server(TRAINING, spec(), job(), pod(), pod(1))
+    if answer is not None:
+        server.refused = {f"chorales-train-1-{index}": answer for index in range(2)}
+    look(server)
+    assert server.marked == [(f"chorales-train-1-{index}", "Running") for index in range(tried)]
 
 
 def test_a_training_runs_on_where_room_for_more_nodes_cannot_be_looked_for() -> None:

@@ -15,6 +15,7 @@ from kubernetes.aio.config import load_kube_config
 
 from mtj_api.contract import ATTEMPT_LABEL, JOB_LABEL, STAGE_LABEL
 from mtj_operator.cli.main import main
+from mtj_operator.control.snapshots import Raw
 from mtj_operator.logs import Choice, Cluster, Reading, Unreadable, read_logs
 from mtj_operator.plan.observed import PodSnapshot
 from support import kubelet as kubelets
@@ -282,6 +283,22 @@ def test_what_is_not_wanted_is_not_read(scene: Scene) -> None:
     scene.read(Choice(stage="train", rank=1))
     assert scene.lines == ["train[1] train-2-1"]
     assert all("/train-2-1/" in request for request in scene.kubelet.requests)
+
+
+def test_a_status_that_a_newer_operator_wrote_is_read_as_far_as_it_can_be(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known = Cluster.job
+
+    async def newer(cluster: Cluster) -> Raw:
+        found = await known(cluster)
+        return {**found, "status": {**found["status"], "state": "Archived"}}
+
+    monkeypatch.setattr(Cluster, "job", newer)
+    scene.pod("train-1-0", (1, "a"), ended=True)
+    scene.job_says("Succeeded", "True")
+    assert scene.read() is True
+    assert scene.lines == ["train[0] a"]
 
 
 def test_more_pods_than_connections_are_read_all_the_same(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -185,6 +185,12 @@ class ClusterModel:
             job.suspended = False
         self._look()
 
+    def preempt(self) -> None:
+        """Take their places from all Jobs that have not ended, as a queue does."""
+        for job in self.jobs.values():
+            job.suspended = job.suspended or job.ended is None
+        self._look()
+
     def make_room(self) -> None:
         """Let every pod start that waits."""
         for pod in self.pods:
@@ -266,11 +272,8 @@ class ClusterModel:
             return
         pods = self._pods_of(job)
         alive = [pod for pod in pods if not pod.stopped]
-        if job.suspended:
-            for pod in alive:
-                self._tell_to_stop(pod)
-            return
-        job.started = job.started or self.now
+        if not job.suspended:
+            job.started = job.started or self.now
         self._verdict(job, pods)
         if job.state:
             for pod in alive:
@@ -278,6 +281,10 @@ class ClusterModel:
             if not alive:
                 job.ended = self.now
                 job.state = {"SuccessCriteriaMet": "Complete", "FailureTarget": "Failed"}[job.state]
+            return
+        if job.suspended:
+            for pod in alive:
+                self._tell_to_stop(pod)
             return
         busy = {pod.index for pod in pods if not pod.stopped or pod.phase == "Succeeded"} | job.failed_indexes
         for index in sorted(set(range(job.pods)) - busy):

@@ -107,6 +107,11 @@ TALES: dict[str, Story] = {
     ),
     "all is deleted by hand in the end": Story(acts={100: lambda cluster: cluster.delete_jobs()}),
     "a queue": Story(spec=scheduled(queue="music"), acts={n: lambda cluster: cluster.admit() for n in range(5, 60, 5)}),
+    "preempted by its queue": Story(
+        spec=scheduled(queue="music"),
+        fates=well_but(train_1=FOR_EVER),
+        acts={n: lambda cluster: cluster.admit() for n in range(5, 100, 5)} | {52: lambda cluster: cluster.preempt()},
+    ),
     "takes its model from another job": Story(
         spec=spec(model={"from": {"job": "base"}}),
         fates=well_but(prepare_1_0=Fate(1)),

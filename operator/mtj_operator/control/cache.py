@@ -2,11 +2,13 @@
 
 Several sources write here, and none waits for another: kopf's events, the watches of children, the answers to own
 writes, and the resync. Invariant: of one object (by its uid) a later version is never replaced by an earlier one, and
-what was deleted does not come back, in whatever order the sources speak.
+what was deleted does not come back, in whatever order the sources speak. A child whose label is taken away is told of
+as deleted; it is known again from the version on in which the label is back.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, replace
 from typing import Generic, TypeVar
@@ -49,25 +51,26 @@ class Store(Generic[T]):
 
     def __init__(self) -> None:
         self._entries: dict[Key, dict[str, Entry[T]]] = {}
-        self._gone: dict[str, None] = {}
+        self._gone: dict[str, float] = {}
         self.synced = False
 
     def put(self, entry: Entry[T]) -> bool:
         """Take note of a version; whether that changed what is known."""
         siblings = self._entries.get(entry.key)
         known = siblings.get(entry.name) if siblings else None
-        if (known is not None and known.version >= entry.version) or entry.uid in self._gone:
+        if (known is not None and known.version >= entry.version) or self.is_gone(entry.uid, entry.version):
             return False
+        self._gone.pop(entry.uid, None)
         self._entries.setdefault(entry.key, {})[entry.name] = entry
         return known is None or known.uid != entry.uid or known.snapshot != entry.snapshot
 
-    def drop(self, key: Key, name: str, uid: str) -> bool:
-        """Take note that an object is gone; whether it was known."""
-        self._gone[uid] = None
+    def drop(self, key: Key, name: str, uid: str, version: float = math.inf) -> bool:
+        """Take note that an object is gone, as of a version, or for good; whether it was known."""
+        self._gone[uid] = max(version, self._gone.get(uid, version))
         if len(self._gone) > _TOMBSTONES:
             del self._gone[next(iter(self._gone))]
         siblings = self._entries.get(key, {})
-        if name not in siblings or siblings[name].uid != uid:
+        if name not in siblings or siblings[name].uid != uid or siblings[name].version > version:
             return False
         del siblings[name]
         if not siblings:
@@ -84,7 +87,7 @@ class Store(Generic[T]):
         """
         listed = {entry.uid for entry in entries}
         vanished = [one for one in self if within(one.key) and one.uid not in listed and one.version <= at]
-        changed = {one.key for one in vanished if self.drop(one.key, one.name, one.uid)}
+        changed = {one.key for one in vanished if self.drop(one.key, one.name, one.uid, at)}
         changed.update(entry.key for entry in entries if self.put(entry))
         return changed
 
@@ -97,9 +100,9 @@ class Store(Generic[T]):
         """The object of this name, if it is known to belong to the job."""
         return self._entries.get(key, {}).get(name)
 
-    def is_gone(self, uid: str) -> bool:
-        """Whether the object was deleted a short while ago."""
-        return uid in self._gone
+    def is_gone(self, uid: str, version: int) -> bool:
+        """Whether the object was deleted a short while ago, and this version of it came before that."""
+        return version <= self._gone.get(uid, -1)
 
     def keys(self) -> Collection[Key]:
         """The jobs that something is known of."""

@@ -71,6 +71,16 @@ class ApiError(Exception):
         self.reason = reason
 
 
+class BusyError(ApiError):
+    """The API server asks for patience, or has a fault that may pass.
+
+    Attributes:
+        retry_after: seconds that it asks for.
+    """
+
+    retry_after = 0.0
+
+
 class UnreachableError(Exception):
     """The API server did not answer, several times."""
 
@@ -263,12 +273,16 @@ class Client:
     ) -> Raw:
         """Set annotations of an object, or remove those that are ``None``; the answer of the API server.
 
+        Nothing depends on them, so that it is tried once.
+
         Raises:
             ApiError: with status 404 where it is gone, 409 where another has its name.
             UnreachableError: no answer; it may have been done.
             NotAllowedError: this process may not act.
         """
-        return await self._merge(kind, key, {"metadata": {"uid": uid, "annotations": dict(annotations)}}, due)
+        return await self._merge(
+            kind, key, {"metadata": {"uid": uid, "annotations": dict(annotations)}}, due, attempts=1
+        )
 
     async def delete(self, kind: Kind, key: Key, uid: str, *, grace: int | None = None, due: float = AT_ONCE) -> None:
         """Delete an object and what it owns, if it is still this one.
@@ -288,9 +302,11 @@ class Client:
             options["gracePeriodSeconds"] = grace
         await self._call("delete", kind, key.namespace, key.name, body=options, due=due)
 
-    async def _merge(self, kind: Kind, key: Key, body: Raw, due: float) -> Raw:
+    async def _merge(self, kind: Kind, key: Key, body: Raw, due: float, attempts: int = _ATTEMPTS) -> Raw:
         content = "application/merge-patch+json"
-        return await self._call("patch", kind, key.namespace, key.name, body=body, content=content, due=due)
+        return await self._call(
+            "patch", kind, key.namespace, key.name, body=body, content=content, due=due, attempts=attempts
+        )
 
     async def _call(
         self,
@@ -305,6 +321,7 @@ class Client:
         accept: str = _JSON,
         due: float = AT_ONCE,
         seconds: float = _CALL_SECONDS,
+        attempts: int = _ATTEMPTS,
     ) -> Raw:
         path = self._url(verb, kind, namespace, name, query or {})
         if kind in LEASE_USES:
@@ -312,24 +329,32 @@ class Client:
         if verb in ("get", "list"):
             return await self._attempts(verb, kind, path, body, content, accept, seconds)
         async with self._gate.slot(due):
-            return await self._attempts(verb, kind, path, body, content, accept, seconds)
+            return await self._attempts(verb, kind, path, body, content, accept, seconds, attempts)
 
     async def _attempts(
-        self, verb: Verb, kind: Kind, path: str, body: Raw | None, content: str, accept: str, seconds: float
+        self,
+        verb: Verb,
+        kind: Kind,
+        path: str,
+        body: Raw | None,
+        content: str,
+        accept: str,
+        seconds: float,
+        attempts: int = _ATTEMPTS,
     ) -> Raw:
         """A call that is tried again where that can help; each call here may be made twice without harm."""
         pause = _FIRST_PAUSE
-        for attempt in range(1, _ATTEMPTS + 1):
+        for attempt in range(1, attempts + 1):
             if body is not None and not self._may_write():
                 raise NotAllowedError("another replica acts")
             try:
                 return await self._attempt(verb, kind, path, body, content, accept, seconds)
             except UnreachableError:
-                if attempt == _ATTEMPTS:
+                if attempt == attempts:
                     raise
                 wait = 0.0
-            except _BusyError as error:
-                if attempt == _ATTEMPTS:
+            except BusyError as error:
+                if attempt == attempts:
                     raise
                 wait = error.retry_after
             await asyncio.sleep(min(_LONGEST_PAUSE, max(wait, pause)) * random.uniform(1.0, 1.5))  # noqa: S311
@@ -389,16 +414,6 @@ class Client:
         return kind.path(namespace, name) + (f"?{urlencode(wanted)}" if wanted else "")
 
 
-class _BusyError(ApiError):
-    """The API server asks for patience, or has a fault that may pass.
-
-    Attributes:
-        retry_after: seconds that it asks for.
-    """
-
-    retry_after = 0.0
-
-
 def _error(status: int, data: bytes, retry_after: str | None = None) -> ApiError:
     try:
         found = json.loads(data)
@@ -407,7 +422,7 @@ def _error(status: int, data: bytes, retry_after: str | None = None) -> ApiError
         reason, message = "", f"the API server answered {status}"
     if status not in _TRANSIENT:
         return ApiError(status, reason, message)
-    busy = _BusyError(status, reason, message)
+    busy = BusyError(status, reason, message)
     if retry_after is not None and retry_after.isdecimal():
         busy.retry_after = float(retry_after)
     return busy

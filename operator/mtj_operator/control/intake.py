@@ -96,7 +96,7 @@ class Intake:
             return
         gone = what == "DELETED"
         store = feed.store
-        if store.drop(entry.key, entry.name, entry.uid) if gone else store.put(entry):
+        if store.drop(entry.key, entry.name, entry.uid, entry.version) if gone else store.put(entry):
             self._mark(entry.key, fresh=what is not None)
             if store is self._cache.resources:
                 self.wake(entry.key)

@@ -24,7 +24,7 @@ from mtj_api import JobError
 from mtj_api.contract import ExitCode
 from mtj_operator.control import connect, handlers, log
 from mtj_operator.control.cache import Cache
-from mtj_operator.control.client import ApiError, Client, UnreachableError
+from mtj_operator.control.client import ApiError, BusyError, Client, UnreachableError
 from mtj_operator.control.health import Health
 from mtj_operator.control.intake import Intake
 from mtj_operator.control.lease import Lease, LostError
@@ -48,7 +48,7 @@ _CRD_PAUSE = 2.0
 """Seconds between two looks for the resource where it is not there yet: kopf looks once."""
 
 _AWAY_PAUSE = 5.0
-"""Seconds between two calls of an API server that is away as this begins."""
+"""Seconds between two calls of an API server that is away or busy as this begins."""
 
 T = TypeVar("T")
 
@@ -191,8 +191,8 @@ class _Replica:
         return Workers(self._queue, reconciler, self._settings.workers, self._metrics)
 
     async def _serves_gangs(self) -> bool:
-        """Whether the API server knows gangs. One that is away is waited for here: a pod that ended would be started
-        again by the kubelet up to five minutes late.
+        """Whether the API server knows gangs. One that is away or busy is waited for here: a pod that ended would be
+        started again by the kubelet up to five minutes late.
         """
         server = self._configuration.host
         while True:
@@ -201,6 +201,8 @@ class _Replica:
             except UnreachableError as error:
                 what = f"{server} cannot be reached ({error}); check the kubeconfig and the network; tries again"
                 self._log.warn(what)
+            except BusyError as error:
+                self._log.warn(f"{server} does not say yet what it serves ({error}); tries again")
             except ApiError as error:
                 what = f"{server} does not say what it serves ({error})"
                 raise JobError(what, instead="check the kubeconfig and its rights") from None

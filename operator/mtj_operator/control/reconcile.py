@@ -1,16 +1,17 @@
-"""A look at a job: observe, decide, make, delete, mark, tell and write the status, in this order.
+"""A look at a job: observe, decide, make, delete, tell, write the status and mark, in this order.
 
 Level-triggered: nothing is carried from one look to the next but what the API server has. The order makes each look
-safe to end anywhere: children have names that are known beforehand, and the status is written last, so that the next
-look finds either all that it says, or the same to do again.
+safe to end anywhere: children have names that are known beforehand, and the status is written after all that it says,
+so that the next look finds either all of that, or the same to do again. Marks follow from the status and come after it.
 """
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -19,7 +20,7 @@ from mtj_api.contract import API_VERSION, KIND, MANAGER
 from mtj_api.status import JobStatus
 from mtj_operator.control import snapshots
 from mtj_operator.control.cache import Cache
-from mtj_operator.control.client import ApiError, Client
+from mtj_operator.control.client import ApiError, Client, UnreachableError
 from mtj_operator.control.intake import Intake
 from mtj_operator.control.log import Log
 from mtj_operator.control.metrics import Metrics
@@ -34,6 +35,9 @@ Decide = Callable[[Observed, ClusterSettings, float], Decision]
 
 _TELL_WITHIN = 5.0
 """Seconds for which Events and a status let the children of other jobs pass."""
+
+_MARK_WITHIN = 30.0
+"""Seconds for the marks of one look: an admission webhook that is slow holds up each by its own timeout."""
 
 _GONE = 404
 _TAKEN = 409
@@ -128,7 +132,7 @@ class Reconciler:
         return Turn(key, observed.resource, decision, began, refused)
 
     async def tell(self, turn: Turn) -> bool:
-        """The second half: mark pods, post Events and write the status; whether that changed the status.
+        """The second half: post Events, write the status and mark pods; whether that changed the status.
 
         Raises:
             RefusedError: a child could not be made, of which the status says why, or not be deleted.
@@ -136,11 +140,10 @@ class Reconciler:
             UnreachableError: the API server did not answer.
         """
         due = turn.began + _TELL_WITHIN
-        for mark in turn.decision.marks:
-            await self._mark(turn.key, mark, due)
         for event in turn.decision.events:
             await self._post(turn.key, turn.resource, event, due)
         told = await self._write_status(turn.key, turn.resource, turn.decision.status, due)
+        await self._mark_all(turn.key, turn.decision.marks, due)
         if turn.refused is not None:
             raise turn.refused
         return told
@@ -199,8 +202,16 @@ class Reconciler:
             if error.status not in (_GONE, _TAKEN):
                 raise
 
+    async def _mark_all(self, key: Key, marks: Iterable[Mark], due: float) -> None:
+        """Annotate pods. From the first that cannot be annotated on, they are left to the next look."""
+        try:
+            async with asyncio.timeout(_MARK_WITHIN):
+                for mark in marks:
+                    await self._mark(key, mark, due)
+        except (ApiError, UnreachableError, TimeoutError) as error:
+            self._log.warn("pods were not annotated", job=key, error=str(error) or "it takes too long")
+
     async def _mark(self, key: Key, mark: Mark, due: float) -> None:
-        """Annotate a pod. One that cannot be annotated is a pity, and holds nothing up."""
         pod = self._cache.pods.find(key, mark.pod)
         if pod is None:
             return
@@ -208,7 +219,7 @@ class Reconciler:
             made = await self._client.annotate(POD, Key(key.namespace, pod.name), pod.uid, mark.annotations, due=due)
         except ApiError as error:
             if error.status not in (_GONE, _TAKEN):
-                self._log.warn("a pod was not annotated", job=key, pod=mark.pod, error=error)
+                raise
         else:
             self._cache.pods.put(self._intake.pods.entry(made))
 

@@ -93,6 +93,10 @@ class Resync:
     def _differing(feed: Feed[Any], namespace: str | None, listed: dict[str, int], at: int) -> set[str]:
         """Objects, by uid, that the cache has in an older version than the list, or that one of both lacks."""
         known = {one.uid: one.version for one in feed.store if namespace in (None, one.key.namespace)}
-        behind = {uid for uid, version in listed.items() if known.get(uid, 0) < version and not feed.store.is_gone(uid)}
+        behind = {
+            uid
+            for uid, version in listed.items()
+            if known.get(uid, 0) < version and not feed.store.is_gone(uid, version)
+        }
         vanished = {uid for uid, version in known.items() if uid not in listed and version <= at}
         return behind | vanished

@@ -12,11 +12,13 @@ from dataclasses import dataclass
 from itertools import groupby
 
 from mtj_api.status import JobStatus
+from mtj_operator.control import snapshots
 from mtj_operator.control.snapshots import Raw
 from mtj_operator.logs.lines import Line, Position, merged
 from mtj_operator.logs.pods import Choice, chosen, has_ended, has_log, last_attempts
 from mtj_operator.logs.source import CONNECTIONS, Cluster, Unreadable
 from mtj_operator.plan.observed import PodSnapshot
+from mtj_operator.plan.story.reading import remembered
 
 Write = Callable[[PodSnapshot, Sequence[str]], None]
 """Takes lines of a pod."""
@@ -220,7 +222,7 @@ class _Reader:
 
 
 def _status(job: Raw) -> JobStatus:
-    return JobStatus.model_validate(job.get("status") or {})
+    return remembered(snapshots.resource(job))
 
 
 def _outcome(status: JobStatus) -> bool | None:

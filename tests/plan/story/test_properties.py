@@ -248,6 +248,8 @@ acts: st.SearchStrategy[Callable[[ClusterModel], object]] = st.sampled_from(
         lambda cluster: cluster.edit(suspend=True),
         lambda cluster: cluster.edit(suspend=False),
         lambda cluster: cluster.delete_jobs(1),
+        lambda cluster: cluster.preempt(),
+        lambda cluster: cluster.admit(),
     ]
 )
 
@@ -269,7 +271,8 @@ def test_whatever_happens_a_job_comes_to_an_end_and_never_has_two_writers(
         found = unusual.get((stage, attempt, index), Fate())
         return found if found.code is not None or found.disrupted or found.lost else replace(found, after=9, code=1)
 
-    story = Story(fates=fate, acts={**done, 100: lambda cluster: cluster.edit(suspend=False)}, seconds=4000)
+    freed = {100: lambda cluster: cluster.edit(suspend=False), 101: lambda cluster: cluster.admit()}
+    story = Story(fates=fate, acts={**done, **freed}, seconds=4000)
     cluster = play(story, kill_at=kill_at, lag=lag)
     assert cluster.status["state"] in ("Succeeded", "Failed")
     assert not [job.name for job in cluster.jobs.values() if job.ended is None]

@@ -9,7 +9,7 @@ import pytest
 
 from mtj_api.contract import OUT_OF_MEMORY_ENV
 from mtj_api.status import JobStatus, StageStatus
-from mtj_operator.plan.observed import PodSnapshot
+from mtj_operator.plan.observed import JobSnapshot, PodSnapshot
 from mtj_operator.plan.story import Decision, decide
 from mtj_operator.plan.story.clock import rfc3339
 from mtj_operator.plan.story.retrying import LONGEST_PAUSE, QUICK
@@ -78,6 +78,26 @@ def test_the_pause_is_counted_from_the_end_of_the_attempt_however_late_that_is_s
     assert [child.object["metadata"]["name"] for child in decision.children][-1] == "chorales-train-2"
 
 
+@pytest.mark.parametrize(
+    ("before", "ahead", "pause"),
+    [
+        pytest.param(train(), 60, 0, id="the first end"),
+        pytest.param(train(quick_ends=1), 60, 10, id="quick ends"),
+        pytest.param(train(quick_ends=1), QUICK - 30, 0, id="an end after long work"),
+    ],
+)
+def test_a_pause_is_no_longer_where_the_clock_of_the_operator_is_behind(
+    before: StageStatus, ahead: float, pause: float
+) -> None:
+    """By the clocks of the cluster, the attempt began half a minute ago and ends in the future."""
+    decision = after(before, failed(ended=NOW + ahead), CRASH)
+    row = train_row(decision)
+    if pause:
+        assert (row.attempt, row.retry_time) == (1, rfc3339(NOW + pause))
+    else:
+        assert (row.state, row.attempt) == ("Pending", 2)
+
+
 def test_a_fraction_of_a_second_makes_no_pause_shorter() -> None:
     row = train_row(after(train(quick_ends=1), failed(ended=NOW - 0.5), CRASH))
     assert row.retry_time == rfc3339(NOW + 10)
@@ -139,6 +159,30 @@ def test_a_job_that_is_wrong_is_not_tried_again() -> None:
 def test_an_attempt_whose_job_was_deleted_by_hand_is_a_disruption_and_gets_a_new_number() -> None:
     row = train_row(after(train()))
     assert (row.state, row.attempt, row.disruptions) == ("Pending", 2, 1)
+
+
+@pytest.mark.parametrize("end", [ended(75), LOSS, ended(137, deleted=True)])
+def test_an_attempt_whose_job_was_suspended_counts_nothing_and_is_followed_at_once(end: PodSnapshot) -> None:
+    before = train(retries=1, disruptions=2, quick_ends=3)
+    decision = after(before, failed(suspended=True), end)
+    row = train_row(decision)
+    assert (row.state, row.attempt) == ("Pending", 2)
+    assert (row.retries, row.disruptions, row.quick_ends) == (1, 2, 3)
+    assert decision.events[0].message.startswith("train: attempt 1 ended as its Job was suspended: ")
+
+
+@pytest.mark.parametrize(
+    ("child", "end", "counted"),
+    [
+        pytest.param(failed(suspended=True), CRASH, (1, 0), id="a crash before that"),
+        pytest.param(job(suspended=True, deleted=True), ended(75), (0, 1), id="a Job that somebody deleted"),
+    ],
+)
+def test_what_a_suspension_did_not_end_is_counted_though_its_job_is_suspended(
+    child: JobSnapshot, end: PodSnapshot, counted: tuple[int, int]
+) -> None:
+    row = train_row(after(train(), child, end))
+    assert (row.retries, row.disruptions) == counted
 
 
 def test_attempts_that_the_status_has_lost_sight_of_are_counted_one_by_one() -> None:

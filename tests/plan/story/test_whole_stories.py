@@ -55,6 +55,7 @@ def turns(cluster: ClusterModel) -> list[str]:
         ("a Job that is deleted by hand before its pods run", {}, ["Succeeded"]),
         ("all is deleted by hand in the end", {}, ["Succeeded"]),
         ("a queue", {}, ["Succeeded"]),
+        ("preempted by its queue", {"train": (2, 0, 0)}, ["Retrying", "Succeeded"]),
         ("takes its model from another job", {"prepare": (2, 1, 0)}, ["Retrying", "Succeeded"]),
         ("many disruptions", {"train": (5, 0, 4)}, ["Disrupted"] * 4 + ["Succeeded"]),
     ],

@@ -17,7 +17,7 @@ from mtj_operator.plan.objects import names
 from mtj_operator.plan.observed import JobSnapshot, PodSnapshot
 from mtj_operator.plan.story.clock import rfc3339, seconds_of
 from mtj_operator.plan.story.decision import StoryEvent
-from mtj_operator.plan.story.retrying import after
+from mtj_operator.plan.story.retrying import after, after_suspension
 from mtj_operator.plan.story.seen import Seen, has_ended, is_lost
 from mtj_operator.plan.story.telling import attempt_ended
 from mtj_operator.plan.story.verdict import End, Ending, Verdict, judge
@@ -81,7 +81,10 @@ def settle(row: StageStatus, seen: Seen, scheduling: Scheduling) -> Settled:
             if verdict.end == End.SUCCEEDED:
                 return Settled(_succeeded(row, job, verdict.at), events=tuple(events))
             before = row
-            row, reason = after(row, verdict, _lasted(job, pods, verdict), scheduling.retries)
+            if verdict.end == End.DISRUPTED and _is_suspended(job):
+                row, reason = after_suspension(row, verdict), ""
+            else:
+                row, reason = after(row, verdict, _lasted(job, pods, verdict), scheduling.retries)
             events.append(attempt_ended(before, row))
             if row.state == "Failed":
                 return Settled(row, reason, tuple(events))
@@ -181,6 +184,11 @@ def _unfinished(row: StageStatus, seen: Seen) -> list[JobSnapshot]:
     return [job for (stage, _), job in seen.own.items() if stage == row.name and not has_ended(job)]
 
 
+def _is_suspended(job: JobSnapshot | None) -> bool:
+    """Whether a Job is held back, by which Kueue preempts, and not on its way out; its pods' ends may fail it."""
+    return job is not None and job.suspended and not job.deleted
+
+
 def _pointing_at(row: StageStatus, attempt: int) -> StageStatus:
     return row.model_copy(update={"state": "Pending", "attempt": attempt, "retry_time": None, "message": ""})
 
@@ -209,6 +217,10 @@ def _with_start(row: StageStatus, job: JobSnapshot | None, pods: tuple[PodSnapsh
 
 
 def _lasted(job: JobSnapshot | None, pods: tuple[PodSnapshot, ...], verdict: Verdict) -> float | None:
-    """For how many seconds an attempt went on; what it waited for a place or in a queue is not among them."""
+    """For how many seconds an attempt went on; what it waited for a place or in a queue is not among them.
+
+    Both times are the cluster's where it has them: the operator's clock may differ from its clocks.
+    """
     began = min((pod.started for pod in pods if pod.started is not None), default=job.created if job else None)
-    return None if began is None else verdict.at - began
+    ended = verdict.at if job is None or job.ended is None else job.ended
+    return None if began is None else ended - began

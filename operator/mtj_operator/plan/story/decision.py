@@ -51,7 +51,7 @@ class StoryEvent:
 
 @dataclass(frozen=True)
 class Decision:
-    """What to do, in this order: make, delete, mark, tell, write the status, come back.
+    """What to do, in this order: make, delete, tell, write the status, mark, come back.
 
     Attributes:
         status: the whole status as it is to be.

@@ -58,6 +58,12 @@ def after(row: StageStatus, verdict: Verdict, lasted: float | None, retries: Ret
     return _retrying(row, verdict, seconds, f"attempt {row.attempt} was disrupted: {verdict.why}"), ""
 
 
+def after_suspension(row: StageStatus, verdict: Verdict) -> StageStatus:
+    """The stage's row after an attempt whose Job was suspended, which counts nothing: its queue holds the next."""
+    row = row.model_copy(update={"out_of_memory": None})
+    return _retrying(row, verdict, 0.0, f"attempt {row.attempt} ended as its Job was suspended: {verdict.why}")
+
+
 def pause(quick: int, second: float) -> float:
     """Seconds to wait after an attempt that did not succeed, as the kubelet waits before it restarts a container.
 

@@ -40,7 +40,7 @@ class Verdict:
 
     Attributes:
         why: one sentence; empty where it succeeded.
-        at: when it ended.
+        at: when it ended; not in the future, as it may be by a clock that is ahead of the operator's.
         out_of_memory: whether it failed because its memory ran out.
     """
 
@@ -93,7 +93,7 @@ def judge(stage: str, job: JobSnapshot | None, pods: Sequence[PodSnapshot], now:
             return Ending("it has failed", until)
     wrong = next((pod for pod in pods if pod.exit_code == ExitCode.WRONG_JOB), None)
     end, why = (End.WRONG, wrong_job(wrong.exit_message)) if wrong else _classify(stage, job, deciding, now)
-    at = now if job is None or job.ended is None else job.ended
+    at = now if job is None or job.ended is None else min(now, job.ended)
     return Verdict(end, why, at, end is End.FAILED and any(_ran_out(pod) for pod in deciding))
 
 
