@@ -11,6 +11,7 @@ Each rank plays its part once all have begun:
     work       works until it is told to stop, and is ended by that
     deaf       works, and does not listen
     follow     works until another rank has failed, and a little later ends with 69, as training does
+    abort      works until a machine is lost, and is ended by SIGABRT, as NCCL does
     replaced   ends with 69 and says why, as where a later run has its checkpoints
     late-CODE  does something wrong, and is slow to leave: the others notice before
 
@@ -109,8 +110,11 @@ def main(folder: Path, parts: list[str]) -> int:
         part in ("work", "deaf")
         or (part == "save" and not told)
         or (part == "follow" and not (folder / "failed").exists())
+        or (part == "abort" and not (folder / "lost").exists())
     ):
         time.sleep(0.02)
+    if part == "abort":
+        os.abort()
     if part == "follow":
         time.sleep(FOLLOWING_SECONDS)
     if part == "save":

@@ -15,7 +15,7 @@ from mtj_trainer.train.gang import Gang
 from mtj_trainer.train.launch import parse
 from mtj_trainer.train.launchers import Failure
 from mtj_trainer.train.supervisor import LOST, sentence, verdict
-from support.machines import Machine, gang_arguments
+from support.machines import Machine, gang_arguments, lose
 from support.witness import eventually
 
 PEER_LOST, INTERRUPTED, WRONG_JOB, OUT_OF_MEMORY, CRASHED = (
@@ -165,6 +165,20 @@ def test_a_machine_that_is_killed_is_a_lost_peer(machines: ExitStack, tmp_path: 
     killed.process.kill()
     assert other.end() == PEER_LOST, other.printed
     assert other.left == LOST
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("lost", "code"), [(True, PEER_LOST), (False, CRASHED)])
+def test_an_abort_is_a_crash_unless_another_machine_is_gone_without_a_word(
+    machines: ExitStack, tmp_path: Path, lost: bool, code: ExitCode
+) -> None:
+    first, other = pair(machines, tmp_path, "torchrun", ("abort", "work"))
+    eventually(lambda: other.began(2), 60)
+    if lost:
+        lose(other.process)
+    (tmp_path / "lost").touch()
+    assert first.end() == code, first.printed
+    other.end()
 
 
 @pytest.mark.slow

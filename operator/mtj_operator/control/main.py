@@ -228,7 +228,9 @@ class _Replica:
         """Feed the jobs themselves. kopf takes the signals for itself as it starts: they are taken back."""
         while not await self._client.serves(RESOURCE):
             self._log.warn("waits for the CustomResourceDefinition", name=f"{RESOURCE.plural}.{RESOURCE.group}")
-            await asyncio.sleep(_CRD_PAUSE)
+            await _unless(stop, asyncio.sleep(_CRD_PAUSE))
+            if stop.is_set():
+                return
         ready = asyncio.Event()
         kopf_runs = kopf.operator(
             registry=handlers.registry(self._intake, self._configuration),

@@ -21,6 +21,9 @@ LOOK_SECONDS = 0.25
 """How often the others are looked for, and looked after; at first they are looked for more often, as they begin
 together."""
 
+SILENT_SECONDS = 3.0
+"""A machine that was not heard of for so long went away without a word."""
+
 FAREWELL_SECONDS = 10.0
 """How long the host of the store stays for machines that leave in order, too."""
 
@@ -28,7 +31,7 @@ LOOPBACK = "127.0.0.1"
 """Where a machine reaches itself."""
 
 JOINED, LEAVING, BROKEN = "joined", "leaving", "broken"
-MOVED, HUNG, WITNESS = "moved", "hung", "witness"
+ALIVE, MOVED, HUNG, WITNESS = "alive", "moved", "hung", "witness"
 
 
 class Gang:
@@ -72,7 +75,10 @@ class Gang:
             here = self._store.add(JOINED, 0)
 
     def watch(self, on_loss: Callable[[], None]) -> None:
-        """Call ``on_loss``, once and from a thread of its own, when another machine leaves with its work undone."""
+        """Call ``on_loss``, once and from a thread of its own, when another machine leaves with its work undone.
+
+        Meanwhile the others hear of this one.
+        """
         threading.Thread(target=self._look, args=(on_loss,), name="gang", daemon=True).start()
 
     def leave(self, code: ExitCode) -> None:
@@ -90,6 +96,20 @@ class Gang:
                     return
                 time.sleep(0.05)
                 gone = self._store.add(LEAVING, 0)
+
+    def has_lost_another(self) -> bool:
+        """Whether another machine has gone, with a word or without one, which takes ``SILENT_SECONDS`` to know."""
+        others = [f"{ALIVE}/{rank}" for rank in range(self.nodes) if rank != self.rank]
+        if not others:
+            return False
+        try:
+            if self.store.check([BROKEN]):
+                return True
+            heard = [self.store.add(other, 0) for other in others]
+            time.sleep(SILENT_SECONDS)
+            return any(self.store.add(other, 0) == then for other, then in zip(others, heard, strict=True))
+        except DistError:
+            return True
 
     def moved(self, by: int) -> int:
         """Say that processes of this machine have gone on so many times; how often those of all machines have.
@@ -126,6 +146,7 @@ class Gang:
         assert self._store is not None
         while not self._over.wait(LOOK_SECONDS):
             try:
+                self._store.add(f"{ALIVE}/{self.rank}", 1)
                 if not self._store.check([BROKEN]):
                     continue
             except DistError:
@@ -152,13 +173,7 @@ class Gang:
             return TCPStore(LOOPBACK, self.port, is_master=True, wait_for_workers=False)
         listener = socket.create_server((self.host, self.port))  # a TCPStore by itself listens on every address
         self.port, handed_over = listener.getsockname()[1], listener.detach()
-        return TCPStore(
-            self.host,
-            self.port,
-            is_master=True,
-            wait_for_workers=False,
-            master_listen_fd=handed_over,
-        )
+        return TCPStore(self.host, self.port, is_master=True, wait_for_workers=False, master_listen_fd=handed_over)
 
 
 def _pauses() -> Iterator[float]:

@@ -84,6 +84,8 @@ class Supervisor:
             pass
         except (GangBrokeUp, DistError):
             self._lost = True
+        if _aborted(failures or []) and not self._lost:
+            self._lost = self._gang.has_lost_another()
         self._ended.set()
         watchdog.leave()
         code = verdict(failures, stopped=self._stopped, lost=self._lost, killed=self._killed, hung=bool(self._hung))
@@ -202,6 +204,10 @@ def sentence(code: ExitCode, failures: Sequence[Failure], hung: str = "") -> str
     if code == ExitCode.CRASHED:
         return f"{which} was ended by SIGKILL, which the system sends when memory runs out"
     return ""
+
+
+def _aborted(failures: Sequence[Failure]) -> bool:
+    return any(failure.code == -signal.SIGABRT for failure in failures)
 
 
 def _killed(failures: Sequence[Failure]) -> list[Failure]:
