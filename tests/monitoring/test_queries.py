@@ -82,12 +82,14 @@ def training(folder: Path, library: Path, port: int) -> Iterator[None]:
 
 @contextmanager
 def operated(folder: Path, port: int) -> Iterator[tuple[str, str]]:
-    """An operator with a job that trains and one that failed; its address, and the jobs' namespace."""
+    """An operator with a job that trains, one that waits and one that failed; its address, and the jobs' namespace."""
 
     def fate(pod: Mapping[str, Any]) -> Fate:
         labels = pod["metadata"]["labels"]
         if labels["training.discomusica.io/job"] == "wrong":
             return Fate(code=65, message="there is no music here")
+        if labels["training.discomusica.io/job"] == "waits":
+            return Fate(waiting=("ImagePullBackOff", "there is no such image"))
         return Fate(code=None) if labels[STAGE_LABEL] == "train" else done(pod)
 
     with kubernetes_api.running(folder / "cluster", controllers=CONTROLLERS) as server:
@@ -99,9 +101,10 @@ def operated(folder: Path, port: int) -> Iterator[tuple[str, str]]:
             operator_process.running(kubeconfig, folder, "--progress-seconds=0.5") as operator,
             Kubelet(Http(server), namespace, fate).working(),
         ):
-            kubectl.apply(document(monitoring={"metricsPort": port}), document("wrong"))
+            kubectl.apply(document(monitoring={"metricsPort": port}), document("wrong"), document("waits"))
             wait_for(kubectl, lambda found: found.get("stage") == "train" and found["state"] == "Running")
             wait_for(kubectl, lambda found: found.get("state") == "Failed", "wrong")
+            wait_for(kubectl, lambda found: found.get("state") == "Pending", "waits")
             yield operator.url.removeprefix("http://"), namespace
 
 
