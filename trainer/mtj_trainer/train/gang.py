@@ -143,11 +143,10 @@ class Gang:
         return self._store
 
     def _look(self, on_loss: Callable[[], None]) -> None:
-        assert self._store is not None
         while not self._over.wait(LOOK_SECONDS):
             try:
-                self._store.add(f"{ALIVE}/{self.rank}", 1)
-                if not self._store.check([BROKEN]):
+                self.store.add(f"{ALIVE}/{self.rank}", 1)
+                if not self.store.check([BROKEN]):
                     continue
             except DistError:
                 pass  # the store went away, and with it the first machine

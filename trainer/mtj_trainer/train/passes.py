@@ -57,11 +57,8 @@ def divided(settings: Training, at_least: int) -> int | None:
     It is the least multiple of what the job asks for that gives each pass the same number of examples, with all the
     processes that the job asks for: what fewer make of it is ``passes_of``.
     """
-    size, asked, processes = (
-        settings.batch.size,
-        settings.batch.accumulation,
-        settings.nodes * settings.processes_per_node,
-    )
+    size, asked = settings.batch.size, settings.batch.accumulation
+    processes = settings.nodes * settings.processes_per_node
     counts = range(asked, size // processes + 1, asked)
     return next((count for count in counts if count >= at_least and size % (count * processes) == 0), None)
 
@@ -129,7 +126,7 @@ def too_much(spec: JobSpec, world: World) -> JobError:
         ways = [f"training.batch.accumulation: {smaller}"]
     if smaller is not None and not batch.auto:
         ways.append("training.batch.auto: true, which finds out how many passes it takes")
-    rows = _in_a_pass(spec.training, batch.accumulation, world.size)
+    rows = sequences_in_a_pass(spec.training, world.size)
     return JobError(
         f"training needs more memory than {there}, with {_sequences(rows)} a pass",
         where="spec.training",
